@@ -1,0 +1,142 @@
+# mms-worker. `make help` lists what can be made.
+
+CC ?= cc
+# BUILD: where everything that is made goes; sanitizers and the other compiler have their own.
+BUILD ?= build
+PYTHON := /usr/bin/python3
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+	-Wconversion -Wno-sign-conversion -Werror
+# SANITIZE is empty, or what `make asan` sets.
+SANITIZE ?=
+CFLAGS ?= -O2 -g -fno-omit-frame-pointer -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+# libcurl's typecheck macros and jansson's loops are not ours to mend: system headers are quiet.
+PACKAGES := rdkafka libcurl jansson libpq libevent
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(WARNINGS) -I. -I$(BUILD)/gen -MMD -MP -fPIE $(CFLAGS) $(SANITIZE) \
+	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
+LIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -pthread
+
+STATEMENTS := $(sort $(wildcard worker/sql/*.sql))
+MIGRATIONS := $(sort $(wildcard schemas/postgres/*.sql))
+GENERATED := $(BUILD)/gen/sql.h $(BUILD)/gen/sql.c
+
+COMMON := $(sort $(wildcard common/*.c))
+WORKER := $(sort $(wildcard worker/*.c))
+SIM := $(sort $(wildcard tests/sim/*.c))
+UNIT := $(sort $(wildcard tests/unit/test_*.c))
+SOURCES := $(COMMON) $(WORKER) $(SIM) $(UNIT) tests/broker/broker.c
+HEADERS := $(sort $(wildcard common/*.h worker/*.h tests/sim/*.h tests/unit/*.h))
+object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+# What unit tests link: everything but main.
+PARTS := $(call object,$(COMMON) $(filter-out worker/main.c,$(WORKER))) $(BUILD)/obj/sql.o
+UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT))
+
+.PHONY: all help tools demo test unit integration lint format asan clean packages-build packages-test \
+	packages-lint packages-demo
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: packages-build ## build/mms-worker (the default)
+	@$(MAKE) --no-print-directory $(BUILD)/mms-worker
+
+help: ## show this
+	@awk -F': .*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+tools: $(BUILD)/mms-worker $(BUILD)/twilio-sim $(BUILD)/mms-broker
+
+demo: packages-demo ## the main job on real parts, in a minute; TWILIO=real sends real messages
+	@$(MAKE) --no-print-directory -j4 tools
+	@TWILIO=$(TWILIO) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/demo/demo.py
+
+test: packages-test ## unit tests, then the whole program against real servers
+	@$(MAKE) --no-print-directory -j4 tools $(UNIT_PROGRAMS)
+	@PYTHONPATH=tests $(PYTHON) tests/run-tests
+
+unit: packages-test ## unit tests alone
+	@$(MAKE) --no-print-directory -j4 $(UNIT_PROGRAMS)
+	@PYTHONPATH=tests $(PYTHON) tests/run-tests unit
+
+integration: packages-test ## integration tests alone; ARGS="-k name" chooses
+	@$(MAKE) --no-print-directory -j4 tools
+	@PYTHONPATH=tests $(PYTHON) tests/run-tests integration $(ARGS)
+
+asan: packages-test ## the same tests with AddressSanitizer, UBSan and LeakSanitizer
+	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CC=gcc \
+		CFLAGS="-O1 -g -fno-omit-frame-pointer" SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+
+lint: packages-lint ## formatting, clang-tidy, cppcheck; warnings of gcc and clang as errors
+	@clang-format --dry-run -Werror $(SOURCES) $(HEADERS)
+	@$(MAKE) --no-print-directory -j4 BUILD=$(BUILD)/lint-gcc CC=gcc CFLAGS=-O2 lint-objects
+	@$(MAKE) --no-print-directory -j4 BUILD=$(BUILD)/lint-clang CC=clang CFLAGS=-O2 lint-objects
+	@printf '%s\n' $(COMMON) $(WORKER) | xargs -P 4 -n 4 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null \
+		--extra-arg=-I$(BUILD)/lint-gcc/gen -- -std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/lint-gcc/gen
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability,performance \
+		--suppressions-list=.cppcheck-suppressions --inline-suppr -j 4 -I. -I$(BUILD)/lint-gcc/gen \
+		$(COMMON) $(WORKER) $(SIM) tests/broker
+	@echo "lint: clean"
+
+lint-objects: $(call object,$(SOURCES)) $(BUILD)/obj/sql.o
+
+format: ## bring all C into the project's format
+	@clang-format -i $(SOURCES) $(HEADERS)
+
+clean: ## remove everything that was made
+	rm -rf build
+
+packages-build:
+	@tests/install-packages build
+packages-test:
+	@tests/install-packages build test
+packages-lint:
+	@tests/install-packages build test lint
+packages-demo:
+	@tests/install-packages build demo
+
+# ---- rules ----
+
+# V=1 shows the commands.
+ifeq ($(V),1)
+say = @:
+else
+say = @echo "  $(1)"
+Q := @
+endif
+
+$(BUILD)/gen/sql.h: worker/embed-sql $(STATEMENTS) $(MIGRATIONS)
+	@mkdir -p $(@D)
+	$(Q)worker/embed-sql header $(STATEMENTS) -- $(MIGRATIONS) >$@
+
+$(BUILD)/gen/sql.c: worker/embed-sql $(STATEMENTS) $(MIGRATIONS)
+	@mkdir -p $(@D)
+	$(Q)worker/embed-sql source $(STATEMENTS) -- $(MIGRATIONS) >$@
+
+$(BUILD)/obj/sql.o: $(BUILD)/gen/sql.c $(BUILD)/gen/sql.h
+	@mkdir -p $(@D)
+	$(call say,cc $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.c | $(GENERATED)
+	@mkdir -p $(@D)
+	$(call say,cc $<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/mms-worker: $(PARTS) $(call object,worker/main.c)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/twilio-sim: $(call object,$(SIM))
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson
+
+$(BUILD)/mms-broker: $(call object,tests/broker/broker.c)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(shell pkg-config --libs rdkafka) -pthread
+
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PARTS)
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+-include $(patsubst %.o,%.d,$(call object,$(SOURCES)) $(BUILD)/obj/sql.o)

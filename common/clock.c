@@ -1,0 +1,132 @@
+#include "clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * How fast two clocks may drift apart. NTP slews by at most 500 ppm; two machines' oscillators
+ * differ by some tens. 100 ppm widens a sample by 1 ms in ten seconds, by when there is a new one.
+ */
+#define DRIFT_PPM 100
+
+static int64_t read_clock(clockid_t id)
+{
+    struct timespec now;
+
+    clock_gettime(id, &now);
+    return (int64_t)now.tv_sec * CLOCK_SECOND + now.tv_nsec / 1000;
+}
+
+int64_t clock_now(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+char *clock_format(int64_t unix_us, char text[CLOCK_TEXT_SIZE])
+{
+    time_t seconds = (time_t)(unix_us / CLOCK_SECOND);
+    struct tm tm;
+    size_t length;
+
+    gmtime_r(&seconds, &tm);
+    length = strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(text + length, CLOCK_TEXT_SIZE - length, ".%06dZ", (int)(unix_us % CLOCK_SECOND));
+    return text;
+}
+
+/* Reads exactly `count` digits that make a number in low..high. */
+static bool take_number(const char **text, int count, int low, int high)
+{
+    int value = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (**text < '0' || **text > '9')
+            return false;
+        value = value * 10 + (*(*text)++ - '0');
+    }
+    return value >= low && value <= high;
+}
+
+static bool take_char(const char **text, const char *any_of)
+{
+    if (**text == '\0' || strchr(any_of, **text) == NULL)
+        return false;
+    (*text)++;
+    return true;
+}
+
+static bool take_zone(const char **text)
+{
+    if (take_char(text, "Zz"))
+        return true;
+    return take_char(text, "+-") && take_number(text, 2, 0, 23) && take_char(text, ":") &&
+           take_number(text, 2, 0, 59);
+}
+
+bool clock_is_rfc3339(const char *text)
+{
+    if (!take_number(&text, 4, 0, 9999) || !take_char(&text, "-") ||
+        !take_number(&text, 2, 1, 12) || !take_char(&text, "-") || !take_number(&text, 2, 1, 31) ||
+        !take_char(&text, "Tt ") || !take_number(&text, 2, 0, 23) || !take_char(&text, ":") ||
+        !take_number(&text, 2, 0, 59) || !take_char(&text, ":") || !take_number(&text, 2, 0, 60))
+        return false;
+    if (take_char(&text, ".")) {
+        if (!take_number(&text, 1, 0, 9))
+            return false;
+        while (take_number(&text, 1, 0, 9))
+            continue;
+    }
+    return take_zone(&text) && *text == '\0';
+}
+
+static int64_t drift(const struct db_clock *clock, int64_t at)
+{
+    return llabs(at - clock->received) * DRIFT_PPM / 1000000;
+}
+
+void db_clock_sample(struct db_clock *clock, int64_t stamp, int64_t sent, int64_t received)
+{
+    struct db_clock sample = {.stamp = stamp, .sent = sent, .received = received};
+    int64_t width;
+
+    if (db_clock_known(clock)) {
+        /* The new sample's bounds at `received`, against what we thought. */
+        sample.stepped = stamp > db_clock_latest(clock, received) ||
+                         stamp + (received - sent) < db_clock_earliest(clock, received);
+        width = clock->received - clock->sent + 2 * drift(clock, received);
+        if (!sample.stepped && received - sent > width) {
+            clock->stepped = false;
+            return;
+        }
+    }
+    *clock = sample;
+}
+
+bool db_clock_known(const struct db_clock *clock)
+{
+    return clock->received != 0;
+}
+
+int64_t db_clock_earliest(const struct db_clock *clock, int64_t at)
+{
+    return clock->stamp + (at - clock->received) - drift(clock, at);
+}
+
+int64_t db_clock_latest(const struct db_clock *clock, int64_t at)
+{
+    return clock->stamp + (at - clock->sent) + drift(clock, at);
+}
+
+int64_t db_clock_when(const struct db_clock *clock, int64_t stamp)
+{
+    int64_t at = clock->received + (stamp - clock->stamp);
+
+    return at + drift(clock, at);
+}

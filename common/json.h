@@ -1,0 +1,47 @@
+#ifndef COMMON_JSON_H
+#define COMMON_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+
+/*
+ * Strict JSON on top of jansson: bounded depth, no duplicate keys, UTF-8 only, nothing behind the
+ * value, types looked at before values.
+ */
+
+/* Deeper nesting than this is refused; far more than an event needs, far less than the stack. */
+#define JSON_DEPTH_MAX 64
+
+enum json_fault {
+    JSON_OK,
+    JSON_FAULT_SYNTAX,
+    JSON_FAULT_UTF8,
+    JSON_FAULT_DUPLICATE_KEY,
+    JSON_FAULT_DEPTH,
+    JSON_FAULT_NUMBER
+};
+
+/*
+ * Parses `length` bytes (any JSON value). On success *ret_value is a new reference. Otherwise
+ * `detail` (may be NULL) gets one line that names the place, never the input itself.
+ */
+enum json_fault json_parse(const char *bytes, size_t length, json_t **ret_value, char *detail,
+                           size_t detail_size);
+
+/* Appends `text` (UTF-8) as a JSON string with its quotes. */
+bool json_escape(struct buf *buf, const char *text);
+bool json_escape_bytes(struct buf *buf, const char *bytes, size_t length);
+
+/* Appends any value as compact JSON. */
+bool json_append(struct buf *buf, const json_t *value);
+
+/* Member `name` of `object`; NULL if it is absent, null, or `object` is no object. Borrowed. */
+json_t *json_member(const json_t *object, const char *name);
+
+/* Member `name` as a string; NULL if it is absent, null or no string. Borrowed. */
+const char *json_member_string(const json_t *object, const char *name);
+
+#endif

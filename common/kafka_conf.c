@@ -1,0 +1,107 @@
+#include "kafka_conf.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* Promises hang on these; an operator's value would break them quietly. */
+static const char *const reserved[] = {
+    "bootstrap.servers",    "group.id",  "enable.auto.offset.store", "enable.auto.commit",
+    "log.queue", "statistics.interval.ms",   "enable.idempotence",
+    "enable.partition.eof",
+};
+
+static const char *refusal(const struct config_pair *pair)
+{
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++) {
+        if (strcmp(pair->name, reserved[i]) == 0)
+            return "is set by the worker itself";
+    }
+    if (strcmp(pair->name, "partition.assignment.strategy") == 0 &&
+        strstr(pair->value, "cooperative") != NULL)
+        return "must be eager (range, roundrobin): this worker's intake is over in milliseconds";
+    return NULL;
+}
+
+static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, char *error, size_t size)
+{
+    char why[256];
+
+    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) == RD_KAFKA_CONF_OK)
+        return true;
+    /* librdkafka's message repeats the value, which may be a secret. */
+    snprintf(error, size, "Kafka property %s: %s", name,
+             config_name_is_secret(name) ? "not accepted" : why);
+    return false;
+}
+
+rd_kafka_conf_t *kafka_conf_new(const char *const *own, const struct config_pairs *properties,
+                                char *error, size_t error_size)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+    for (; own[0] != NULL; own += 2) {
+        if (!set(conf, own[0], own[1], error, error_size))
+            goto refused;
+    }
+    for (size_t i = 0; i < properties->count; i++) {
+        const char *why = refusal(&properties->pairs[i]);
+
+        if (why != NULL) {
+            snprintf(error, error_size, "Kafka property %s %s", properties->pairs[i].name, why);
+            goto refused;
+        }
+        if (!set(conf, properties->pairs[i].name, properties->pairs[i].value, error, error_size))
+            goto refused;
+    }
+    return conf;
+
+refused:
+    rd_kafka_conf_destroy(conf);
+    return NULL;
+}
+
+struct event *kafka_wake_new(struct event_base *base, rd_kafka_queue_t *queue,
+                             event_callback_fn woken, void *arg, int *ret_fd)
+{
+    static const uint64_t one = 1;
+    /* Non-blocking: a full descriptor must not hang librdkafka's thread (librdkafka#2932). */
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    struct event *event = event_new(base, fd, EV_READ | EV_PERSIST, woken, arg);
+
+    event_add(event, NULL);
+    rd_kafka_queue_io_event_enable(queue, fd, &one, sizeof one);
+    *ret_fd = fd;
+    return event;
+}
+
+void kafka_wake_free(struct event *event, int fd)
+{
+    event_free(event);
+    close(fd);
+}
+
+void kafka_wake_clear(int fd)
+{
+    uint64_t count;
+
+    if (read(fd, &count, sizeof count) < 0)
+        return; /* nothing was there */
+}
+
+void kafka_log_event(rd_kafka_event_t *event)
+{
+    const char *facility, *text;
+    int level;
+
+    if (rd_kafka_event_log(event, &facility, &text, &level) != 0)
+        return;
+    if (level <= 4)
+        log_warn("librdkafka", log_str("facility", facility), log_str("text", text));
+    else
+        log_debug("librdkafka", log_str("facility", facility), log_str("text", text));
+}

@@ -1,0 +1,32 @@
+#ifndef COMMON_KAFKA_CONF_H
+#define COMMON_KAFKA_CONF_H
+
+#include <event2/event.h>
+#include <librdkafka/rdkafka.h>
+
+#include "config.h"
+
+/* What the consumer and the producer share: properties, wake-ups, librdkafka's own log lines. */
+
+/*
+ * A configuration with our `own` properties (name, value, …, NULL) and, over them, the operator's.
+ * NULL, and one line in `error`, if one isn't known, isn't valid, or is not the operator's to set.
+ */
+rd_kafka_conf_t *kafka_conf_new(const char *const *own, const struct config_pairs *properties,
+                                char *error, size_t error_size);
+
+/*
+ * Calls `woken` on the loop when `queue` has something; it must then poll the queue until NULL,
+ * or come back by itself. `*ret_fd` is closed by kafka_wake_free().
+ */
+struct event *kafka_wake_new(struct event_base *base, rd_kafka_queue_t *queue,
+                             event_callback_fn woken, void *arg, int *ret_fd);
+void kafka_wake_free(struct event *event, int fd);
+
+/* Takes the wake-up off the descriptor. */
+void kafka_wake_clear(int fd);
+
+/* Writes an RD_KAFKA_EVENT_LOG to our log. */
+void kafka_log_event(rd_kafka_event_t *event);
+
+#endif

@@ -1,0 +1,446 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "json.h"
+#include "kafka.h"
+#include "kafka_conf.h"
+#include "log.h"
+#include "mem.h"
+
+/* An idle or paused consumer must still be polled, or the group takes it for dead. */
+#define POLL_INTERVAL CLOCK_SECOND
+/* How long a revocation waits for the batch in hand. */
+#define REVOKE_LIMIT (10 * CLOCK_SECOND)
+#define CLOSE_LIMIT  (10 * CLOCK_SECOND)
+
+/* Messages with the events that own them. */
+struct pile {
+    rd_kafka_event_t **events;
+    rd_kafka_message_t **messages;
+    int count;
+    int capacity;
+    size_t bytes;
+};
+
+struct kafka_consumer {
+    struct kafka_consumer_options options;
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    struct event *wake;
+    int wake_fd;
+    struct event *timer;
+    struct pile next; /* being gathered */
+    struct pile hand; /* with the caller */
+    bool in_hand;
+    bool hold;
+    bool forsaken; /* the batch in hand belongs to an assignment that has ended */
+    rd_kafka_event_t *revocation; /* waits for the batch in hand */
+    int64_t revoke_by;
+    int partitions;
+    char reason[160]; /* why we are no settled member of the group; "" if we are */
+};
+
+static void pump(struct kafka_consumer *consumer);
+
+/* ---- piles ---- */
+
+static void pile_clear(struct pile *pile)
+{
+    for (int i = 0; i < pile->count; i++)
+        rd_kafka_event_destroy(pile->events[i]);
+    pile->count = 0;
+    pile->bytes = 0;
+}
+
+static void pile_release(struct pile *pile)
+{
+    pile_clear(pile);
+    free(pile->events);
+    free(pile->messages);
+    *pile = (struct pile){.count = 0};
+}
+
+static void pile_add(struct pile *pile, rd_kafka_event_t *event, rd_kafka_message_t *message)
+{
+    if (pile->count == pile->capacity) {
+        pile->capacity = pile->capacity > 0 ? pile->capacity * 2 : 64;
+        pile->events = mem_realloc(pile->events, (size_t)pile->capacity * sizeof *pile->events);
+        pile->messages =
+            mem_realloc(pile->messages, (size_t)pile->capacity * sizeof *pile->messages);
+    }
+    pile->events[pile->count] = event;
+    pile->messages[pile->count++] = message;
+    pile->bytes += message->len + message->key_len;
+}
+
+static bool pile_full(const struct kafka_consumer *consumer)
+{
+    return consumer->next.count >= consumer->options.batch_max ||
+           consumer->next.bytes >= consumer->options.batch_max_bytes;
+}
+
+/* ---- condition ---- */
+
+static void set_reason(struct kafka_consumer *consumer, const char *reason, bool fatal)
+{
+    if (!fatal && strcmp(consumer->reason, reason) == 0)
+        return;
+    snprintf(consumer->reason, sizeof consumer->reason, "%s", reason);
+    consumer->options.changed(consumer->options.arg, reason[0] != '\0' ? reason : NULL, fatal);
+}
+
+/* librdkafka tells its condition in the statistics alone: brokers' and the group's states. */
+static void read_statistics(struct kafka_consumer *consumer, const char *text)
+{
+    json_t *statistics = NULL;
+    const json_t *group, *broker;
+    const char *name;
+    bool any_up = false;
+
+    if (json_parse(text, strlen(text), &statistics, NULL, 0) != JSON_OK)
+        return;
+    json_object_foreach(json_object_get(statistics, "brokers"), name, broker)
+    {
+        const char *state = json_member_string(broker, "state");
+
+        any_up = any_up || (state != NULL && strcmp(state, "UP") == 0);
+    }
+    group = json_object_get(statistics, "cgrp");
+    if (!any_up)
+        set_reason(consumer, "no broker can be reached", false);
+    else if (group == NULL || json_member_string(group, "state") == NULL ||
+             strcmp(json_member_string(group, "state"), "up") != 0)
+        set_reason(consumer, "the group's coordinator can't be reached", false);
+    else if (json_member_string(group, "join_state") == NULL ||
+             strcmp(json_member_string(group, "join_state"), "steady") != 0)
+        set_reason(consumer, "joining the consumer group", false);
+    else
+        set_reason(consumer, "", false);
+    json_decref(statistics);
+}
+
+static void take_error(struct kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    const char *text = rd_kafka_event_error_string(event);
+
+    if (rd_kafka_event_error_is_fatal(event)) {
+        set_reason(consumer, text, true);
+    } else if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        set_reason(consumer, "no broker can be reached", false);
+    } else {
+        /* librdkafka mends these by itself; a missing topic is looked for again and again. */
+        log_warn("Kafka consumer", log_str("error", text));
+    }
+}
+
+/* ---- rebalance ---- */
+
+static void pause_all(struct kafka_consumer *consumer, bool pause)
+{
+    rd_kafka_topic_partition_list_t *assigned = NULL;
+
+    if (rd_kafka_assignment(consumer->rk, &assigned) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    if (pause)
+        rd_kafka_pause_partitions(consumer->rk, assigned);
+    else
+        rd_kafka_resume_partitions(consumer->rk, assigned);
+    rd_kafka_topic_partition_list_destroy(assigned);
+}
+
+static void finish_revocation(struct kafka_consumer *consumer)
+{
+    rd_kafka_event_destroy(consumer->revocation);
+    consumer->revocation = NULL;
+    consumer->partitions = 0;
+    /* What was gathered isn't stored; whoever gets the partitions reads it again. */
+    pile_clear(&consumer->next);
+    rd_kafka_assign(consumer->rk, NULL);
+    log_info("partitions revoked");
+}
+
+static void take_rebalance(struct kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
+
+    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        rd_kafka_assign(consumer->rk, list);
+        consumer->partitions = list->cnt;
+        if (consumer->hold)
+            pause_all(consumer, true);
+        log_info("partitions assigned", log_int("count", list->cnt));
+        rd_kafka_event_destroy(event);
+        return;
+    }
+    consumer->revocation = event;
+    consumer->revoke_by = clock_now() + REVOKE_LIMIT;
+    if (!consumer->in_hand || consumer->forsaken)
+        finish_revocation(consumer);
+}
+
+/* ---- gathering ---- */
+
+static void take_message(struct kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+    const rd_kafka_message_t *message = rd_kafka_event_message_next(event);
+
+    if (message == NULL || message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_event_destroy(event);
+        return;
+    }
+    pile_add(&consumer->next, event, (rd_kafka_message_t *)message);
+}
+
+static void take_event(struct kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+    switch (rd_kafka_event_type(event)) {
+    case RD_KAFKA_EVENT_FETCH:
+        take_message(consumer, event);
+        return;
+    case RD_KAFKA_EVENT_REBALANCE:
+        take_rebalance(consumer, event);
+        return;
+    case RD_KAFKA_EVENT_ERROR:
+        take_error(consumer, event);
+        break;
+    case RD_KAFKA_EVENT_STATS:
+        read_statistics(consumer, rd_kafka_event_stats(event));
+        break;
+    case RD_KAFKA_EVENT_LOG:
+        kafka_log_event(event);
+        break;
+    case RD_KAFKA_EVENT_OFFSET_COMMIT:
+        if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR &&
+            rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR__NO_OFFSET)
+            log_warn("offsets not committed; events may be read again, once each is kept",
+                     log_str("error", rd_kafka_event_error_string(event)));
+        break;
+    default:
+        break;
+    }
+    rd_kafka_event_destroy(event);
+}
+
+static void hand_over(struct kafka_consumer *consumer)
+{
+    struct pile empty = consumer->hand;
+
+    consumer->hand = consumer->next;
+    consumer->next = empty;
+    consumer->in_hand = true;
+    consumer->forsaken = false;
+    consumer->options.batch(consumer->options.arg, consumer->hand.messages, consumer->hand.count);
+}
+
+/*
+ * Takes what the queue has, up to a full batch. Stopping early is safe only because
+ * kafka_consumer_done() comes back here without a wake-up. While held back nothing is fetched any
+ * more, so everything is taken: that poll is what keeps us in the group.
+ */
+static void pump(struct kafka_consumer *consumer)
+{
+    rd_kafka_event_t *event;
+
+    while ((consumer->hold || !pile_full(consumer)) && consumer->revocation == NULL &&
+           (event = rd_kafka_queue_poll(consumer->queue, 0)) != NULL)
+        take_event(consumer, event);
+    if (!consumer->in_hand && !consumer->hold && consumer->revocation == NULL &&
+        consumer->next.count > 0)
+        hand_over(consumer);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    kafka_wake_clear(fd);
+    pump(arg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct kafka_consumer *consumer = arg;
+
+    (void)fd;
+    (void)what;
+    if (consumer->revocation != NULL && clock_now() >= consumer->revoke_by) {
+        log_warn("partitions given up with a batch in hand; its events will be read again");
+        consumer->forsaken = true;
+        finish_revocation(consumer);
+    }
+    pump(consumer);
+}
+
+static void store_offsets(struct kafka_consumer *consumer)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
+
+    for (int i = 0; i < consumer->hand.count; i++) {
+        const rd_kafka_message_t *message = consumer->hand.messages[i];
+        const char *topic = rd_kafka_topic_name(message->rkt);
+        rd_kafka_topic_partition_t *partition =
+            rd_kafka_topic_partition_list_find(list, topic, message->partition);
+
+        if (partition == NULL)
+            partition = rd_kafka_topic_partition_list_add(list, topic, message->partition);
+        partition->offset = message->offset + 1; /* the next one to read */
+    }
+    if (rd_kafka_offsets_store(consumer->rk, list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        log_debug("some offsets not stored: their partitions were taken away");
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+void kafka_consumer_done(struct kafka_consumer *consumer)
+{
+    if (!consumer->forsaken)
+        store_offsets(consumer);
+    consumer->in_hand = false;
+    pile_clear(&consumer->hand);
+    if (consumer->revocation != NULL)
+        finish_revocation(consumer);
+    /* Not from here: the caller may be deep in a callback of its own. */
+    event_active(consumer->wake, EV_READ, 0);
+}
+
+void kafka_consumer_hold(struct kafka_consumer *consumer, bool hold)
+{
+    if (consumer->hold == hold)
+        return;
+    consumer->hold = hold;
+    pause_all(consumer, hold);
+    event_active(consumer->wake, EV_READ, 0);
+}
+
+int kafka_consumer_partitions(const struct kafka_consumer *consumer)
+{
+    return consumer->partitions;
+}
+
+/* ---- opening and closing ---- */
+
+static bool subscribe(rd_kafka_t *rk, const char *topics, char *error, size_t error_size)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
+    char *copy = mem_strdup(topics), *rest = copy, *topic;
+    rd_kafka_resp_err_t result;
+
+    while ((topic = strsep(&rest, ",")) != NULL) {
+        topic += strspn(topic, " ");
+        topic[strcspn(topic, " ")] = '\0';
+        if (topic[0] != '\0')
+            rd_kafka_topic_partition_list_add(list, topic, RD_KAFKA_PARTITION_UA);
+    }
+    result = list->cnt > 0 ? rd_kafka_subscribe(rk, list) : RD_KAFKA_RESP_ERR__INVALID_ARG;
+    if (result != RD_KAFKA_RESP_ERR_NO_ERROR)
+        snprintf(error, error_size, "cannot subscribe to '%s': %s", topics, rd_kafka_err2str(result));
+    rd_kafka_topic_partition_list_destroy(list);
+    free(copy);
+    return result == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_t *open_handle(const struct kafka_consumer_options *options, char *error,
+                               size_t error_size)
+{
+    const char *const own[] = {
+        "bootstrap.servers", options->bootstrap_servers, "group.id", options->group,
+        /* An offset is stored by us, once its event is in PostgreSQL; storing is not committing. */
+        "enable.auto.offset.store", "false", "enable.auto.commit", "true",
+        "auto.commit.interval.ms", "1000",
+        /* A new group begins at the beginning: nothing is lost. */
+        "auto.offset.reset", "earliest", "partition.assignment.strategy", "range,roundrobin",
+        /* Topics made later, or matching a pattern later, are found within this. */
+        "topic.metadata.refresh.interval.ms", "10000",
+        /* What is fetched ahead is memory. Much less, and fetching would stop for a second (fixed
+           in librdkafka before 2.2) each time the queue is full. */
+        "queued.min.messages", "20000", "queued.max.messages.kbytes", "16384",
+        "fetch.wait.max.ms", "500", "fetch.error.backoff.ms", "500",
+        "reconnect.backoff.max.ms", "2000", "socket.keepalive.enable", "true", "log.queue", "true",
+        "statistics.interval.ms", "2000", NULL};
+    rd_kafka_conf_t *conf = kafka_conf_new(own, options->properties, error, error_size);
+    rd_kafka_t *rk;
+    char why[256];
+
+    if (conf == NULL)
+        return NULL;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE |
+                                       RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR |
+                                       RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS);
+    rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (rk == NULL) {
+        snprintf(error, error_size, "Kafka consumer: %s", why);
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rd_kafka_poll_set_consumer(rk);
+    if (!subscribe(rk, options->topics, error, error_size)) {
+        rd_kafka_destroy(rk);
+        return NULL;
+    }
+    return rk;
+}
+
+struct kafka_consumer *kafka_consumer_open(struct event_base *base,
+                                           const struct kafka_consumer_options *options,
+                                           char *error, size_t error_size)
+{
+    static const struct timeval interval = {.tv_sec = POLL_INTERVAL / CLOCK_SECOND};
+    rd_kafka_t *rk = open_handle(options, error, error_size);
+    struct kafka_consumer *consumer;
+
+    if (rk == NULL)
+        return NULL;
+    consumer = mem_zalloc(sizeof *consumer);
+    consumer->options = *options;
+    consumer->rk = rk;
+    consumer->queue = rd_kafka_queue_get_consumer(rk);
+    rd_kafka_set_log_queue(rk, consumer->queue);
+    consumer->wake = kafka_wake_new(base, consumer->queue, on_wake, consumer, &consumer->wake_fd);
+    consumer->timer = event_new(base, -1, EV_PERSIST, on_timer, consumer);
+    event_add(consumer->timer, &interval);
+    /* Whatever came before the descriptor was in place makes no wake-up. */
+    event_active(consumer->wake, EV_READ, 0);
+    return consumer;
+}
+
+/* Serves the last rebalance: closing unassigns, which commits what was stored. */
+static bool leave_group(rd_kafka_t *rk)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    int64_t limit = clock_now() + CLOSE_LIMIT;
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(rk, queue);
+    bool closed = false;
+
+    rd_kafka_error_destroy(error);
+    while (!(closed = rd_kafka_consumer_closed(rk) != 0) && clock_now() < limit) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 50);
+
+        if (event != NULL && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
+            rd_kafka_assign(rk, NULL);
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    return closed;
+}
+
+void kafka_consumer_close(struct kafka_consumer *consumer)
+{
+    bool closed;
+
+    if (consumer == NULL)
+        return;
+    if (consumer->revocation != NULL)
+        finish_revocation(consumer);
+    pile_release(&consumer->next);
+    pile_release(&consumer->hand);
+    rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(consumer->queue);
+    closed = leave_group(consumer->rk);
+    if (!closed)
+        log_warn("left Kafka without a goodbye: the group notices when the session times out");
+    rd_kafka_destroy_flags(consumer->rk, closed ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    kafka_wake_free(consumer->wake, consumer->wake_fd);
+    event_free(consumer->timer);
+    free(consumer);
+}

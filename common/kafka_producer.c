@@ -1,0 +1,155 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "clock.h"
+#include "kafka.h"
+#include "kafka_conf.h"
+#include "log.h"
+#include "mem.h"
+
+struct kafka_producer {
+    struct kafka_producer_options options;
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    struct event *wake;
+    int wake_fd;
+    size_t pending;
+};
+
+static void take_reports(struct kafka_producer *producer, rd_kafka_event_t *event)
+{
+    const rd_kafka_message_t *message;
+
+    while ((message = rd_kafka_event_message_next(event)) != NULL) {
+        producer->pending--;
+        producer->options.delivered(
+            producer->options.arg, message->_private,
+            message->err != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_err2str(message->err) : NULL,
+            message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    }
+}
+
+static void take_event(struct kafka_producer *producer, rd_kafka_event_t *event)
+{
+    switch (rd_kafka_event_type(event)) {
+    case RD_KAFKA_EVENT_DR:
+        take_reports(producer, event);
+        break;
+    case RD_KAFKA_EVENT_LOG:
+        kafka_log_event(event);
+        break;
+    case RD_KAFKA_EVENT_ERROR:
+        log_warn("Kafka producer", log_str("error", rd_kafka_event_error_string(event)));
+        break;
+    default:
+        break;
+    }
+    rd_kafka_event_destroy(event);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct kafka_producer *producer = arg;
+    rd_kafka_event_t *event;
+
+    (void)what;
+    kafka_wake_clear(fd);
+    while ((event = rd_kafka_queue_poll(producer->queue, 0)) != NULL)
+        take_event(producer, event);
+}
+
+struct kafka_producer *kafka_producer_open(struct event_base *base,
+                                           const struct kafka_producer_options *options,
+                                           char *error, size_t error_size)
+{
+    const char *const own[] = {
+        "bootstrap.servers", options->bootstrap_servers,
+        /* acks=all, retries without duplicates or reordering within a partition. */
+        "enable.idempotence", "true", "linger.ms", "5",
+        /* Kafka away: what doesn't fit stays in PostgreSQL and is published by the sweep. */
+        "queue.buffering.max.messages", "20000", "queue.buffering.max.kbytes", "32768",
+        "message.max.bytes", "16000000", "message.timeout.ms", "60000", "reconnect.backoff.max.ms",
+        "2000", "socket.keepalive.enable", "true", "log.queue", "true", NULL};
+    rd_kafka_conf_t *conf = kafka_conf_new(own, options->properties, error, error_size);
+    struct kafka_producer *producer;
+    rd_kafka_t *rk;
+    char why[256];
+
+    if (conf == NULL)
+        return NULL;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (rk == NULL) {
+        snprintf(error, error_size, "Kafka producer: %s", why);
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    producer = mem_zalloc(sizeof *producer);
+    producer->options = *options;
+    producer->rk = rk;
+    producer->queue = rd_kafka_queue_get_main(rk);
+    rd_kafka_set_log_queue(rk, producer->queue);
+    producer->wake = kafka_wake_new(base, producer->queue, on_wake, producer, &producer->wake_fd);
+    event_active(producer->wake, EV_READ, 0);
+    return producer;
+}
+
+static rd_kafka_headers_t *make_headers(const struct kafka_header *header)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(4);
+
+    for (; header != NULL && header->name != NULL; header++) {
+        if (header->value != NULL)
+            rd_kafka_header_add(headers, header->name, -1, header->value, -1);
+    }
+    return headers;
+}
+
+bool kafka_producer_send(struct kafka_producer *producer, const struct kafka_record *record,
+                         bool *ret_too_large)
+{
+    rd_kafka_headers_t *headers = make_headers(record->headers);
+    rd_kafka_resp_err_t result = rd_kafka_producev(
+        producer->rk, RD_KAFKA_V_TOPIC(record->topic), RD_KAFKA_V_KEY(record->key, record->key_length),
+        RD_KAFKA_V_VALUE((void *)record->value, record->value_length),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers),
+        RD_KAFKA_V_OPAQUE(record->tag), RD_KAFKA_V_END);
+
+    *ret_too_large = result == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    if (result != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_headers_destroy(headers); /* ours still, as nothing was queued */
+        return false;
+    }
+    producer->pending++;
+    return true;
+}
+
+size_t kafka_producer_pending(const struct kafka_producer *producer)
+{
+    return producer->pending;
+}
+
+void kafka_producer_drain(struct kafka_producer *producer, int64_t limit)
+{
+    int64_t end = clock_now() + limit;
+
+    /* rd_kafka_flush() would not serve the reports, and wait for them in vain. */
+    while (producer->pending > 0 && clock_now() < end) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(producer->queue, 50);
+
+        if (event != NULL)
+            take_event(producer, event);
+    }
+}
+
+void kafka_producer_close(struct kafka_producer *producer)
+{
+    if (producer == NULL)
+        return;
+    rd_kafka_queue_io_event_enable(producer->queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(producer->queue);
+    rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_destroy(producer->rk);
+    kafka_wake_free(producer->wake, producer->wake_fd);
+    free(producer);
+}

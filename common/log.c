@@ -1,0 +1,92 @@
+#include "log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "json.h"
+
+#define LINE_MAX_BYTES 8192
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+static enum log_level least_level = LOG_INFO;
+static bool as_text = true;
+
+void log_configure(enum log_level level, bool text)
+{
+    least_level = level;
+    as_text = text;
+}
+
+bool log_level_parse(const char *name, enum log_level *ret_level)
+{
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *ret_level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level >= least_level;
+}
+
+static void add_json_field(struct buf *line, const struct log_field *field)
+{
+    buf_add_char(line, ',');
+    json_escape(line, field->name);
+    buf_add_char(line, ':');
+    if (field->kind == LOG_FIELD_INTEGER)
+        buf_printf(line, "%lld", (long long)field->integer);
+    else
+        json_escape(line, field->string);
+}
+
+static void add_text_field(struct buf *line, const struct log_field *field)
+{
+    buf_printf(line, " %s=", field->name);
+    if (field->kind == LOG_FIELD_INTEGER)
+        buf_printf(line, "%lld", (long long)field->integer);
+    else if (field->string[0] != '\0' && strpbrk(field->string, " \"=\n\r\t") == NULL)
+        buf_add_string(line, field->string);
+    else
+        json_escape(line, field->string);
+}
+
+void log_write(enum log_level level, const char *message, const struct log_field *fields)
+{
+    char now[CLOCK_TEXT_SIZE];
+    struct buf line;
+
+    if (!log_enabled(level))
+        return;
+    clock_format(clock_wall(), now);
+    buf_init(&line, LINE_MAX_BYTES);
+    if (as_text) {
+        buf_printf(&line, "%s %-5s %s", now, level_names[level], message);
+    } else {
+        buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", now, level_names[level]);
+        json_escape(&line, message);
+    }
+    for (; fields->kind != LOG_FIELD_NONE; fields++) {
+        if (fields->kind == LOG_FIELD_STRING && fields->string == NULL)
+            continue;
+        if (as_text)
+            add_text_field(&line, fields);
+        else
+            add_json_field(&line, fields);
+    }
+    line.max += 2; /* the end of a line that was cut short still has to fit */
+    buf_add_string(&line, as_text ? "\n" : "}\n");
+    /* One write() a line, so that lines of several processes on one pipe don't mix. */
+    if (write(STDERR_FILENO, line.data, line.length) < 0) {
+        /* Nobody reads our log. The work goes on. */
+    }
+    buf_release(&line);
+}

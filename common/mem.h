@@ -1,0 +1,31 @@
+#ifndef COMMON_MEM_H
+#define COMMON_MEM_H
+
+#include <stddef.h>
+
+/*
+ * Memory that is always there. A worker may die at any moment without harm (every step it takes is
+ * either committed in PostgreSQL or repeated by another worker), so an allocation that fails ends
+ * the process with one line on stderr and status 1 rather than being handled at every call.
+ * Blocks are released with free().
+ */
+
+/* `size` bytes set to zero. */
+void *mem_zalloc(size_t size);
+
+/* `block` (may be NULL) grown or shrunk to `size` bytes, as realloc(). */
+void *mem_realloc(void *block, size_t size);
+
+/* A copy of the `length` bytes at `bytes` with a NUL behind them. */
+char *mem_copy(const void *bytes, size_t length);
+
+/* A copy of a string; NULL gives NULL. */
+char *mem_strdup(const char *string);
+
+/* printf() into a new string. */
+char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Overwrites `length` bytes in a way that the compiler may not remove; for secrets. */
+void mem_wipe(void *bytes, size_t length);
+
+#endif

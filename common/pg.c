@@ -1,0 +1,581 @@
+#include "pg.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "backoff.h"
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+#define STATEMENTS_MAX 8
+#define PARAMS_MAX     32
+#define UNIT_MAX_BYTES ((size_t)1 << 30)
+
+#define CONNECT_LIMIT (10 * CLOCK_SECOND)
+/* A unit is milliseconds of work; after this the connection is taken for dead. */
+#define UNIT_LIMIT (30 * CLOCK_SECOND)
+#define PAUSE_BASE (100 * CLOCK_MS)
+#define PAUSE_MAX  (5 * CLOCK_SECOND)
+
+struct param {
+    size_t offset; /* in the unit's data */
+    int length;    /* -1: null */
+};
+
+struct statement {
+    const char *sql;
+    int param_count;
+    struct param params[PARAMS_MAX];
+};
+
+struct pg_unit {
+    pg_done *done;
+    void *arg;
+    struct buf data;
+    struct statement statements[STATEMENTS_MAX];
+    int statement_count;
+    unsigned failures; /* in a row, for the pause before the next try */
+    struct pg_unit *next;
+};
+
+enum state {
+    RESTING,    /* not connected; the timer connects */
+    CONNECTING, /* libpq asks for the socket again after each step */
+    GREETING,   /* the greeting statement is under way */
+    IDLE,
+    BUSY,   /* the first unit of the queue is under way */
+    PAUSING /* connected; the first unit of the queue failed and waits for its next try */
+};
+
+struct pg {
+    struct event_base *base;
+    struct event *io;
+    int watched_fd;
+    short watched_for;
+    struct event *timer;
+    char *conninfo;
+    char *name;
+    struct pg_options options;
+    enum state state;
+    PGconn *conn;
+    unsigned failures; /* to connect, in a row */
+    bool was_up;
+    struct pg_unit *greeting;
+    struct pg_unit *first;
+    struct pg_unit **last;
+    size_t pending;
+    PGresult *results[STATEMENTS_MAX];
+    int result_count;
+    bool statement_open; /* between a statement's first result and the NULL that ends it */
+    int64_t sent;
+};
+
+static void advance(struct pg *pg);
+static void connect_start(struct pg *pg);
+
+/* ---- units ---- */
+
+struct pg_unit *pg_unit_new(pg_done *done, void *arg)
+{
+    struct pg_unit *unit = mem_zalloc(sizeof *unit);
+
+    unit->done = done;
+    unit->arg = arg;
+    buf_init(&unit->data, UNIT_MAX_BYTES);
+    return unit;
+}
+
+static void unit_free(struct pg_unit *unit)
+{
+    if (unit == NULL)
+        return;
+    buf_release(&unit->data);
+    free(unit);
+}
+
+void pg_unit_statement(struct pg_unit *unit, const char *sql)
+{
+    if (unit->statement_count == STATEMENTS_MAX)
+        abort(); /* a mistake in this program, not in its input */
+    unit->statements[unit->statement_count++].sql = sql;
+}
+
+static void add_param(struct pg_unit *unit, size_t offset, bool null)
+{
+    struct statement *statement = &unit->statements[unit->statement_count - 1];
+
+    if (statement->param_count == PARAMS_MAX)
+        abort();
+    statement->params[statement->param_count++] =
+        (struct param){offset, null ? -1 : (int)(unit->data.length - offset)};
+}
+
+void pg_unit_int8(struct pg_unit *unit, int64_t value)
+{
+    size_t offset = unit->data.length;
+
+    buf_add_be64(&unit->data, (uint64_t)value);
+    add_param(unit, offset, false);
+}
+
+void pg_unit_time(struct pg_unit *unit, int64_t unix_us)
+{
+    pg_unit_int8(unit, pg_time_to_wire(unix_us));
+}
+
+void pg_unit_text(struct pg_unit *unit, const char *text)
+{
+    size_t offset = unit->data.length;
+
+    if (text != NULL)
+        buf_add_string(&unit->data, text);
+    add_param(unit, offset, text == NULL);
+}
+
+void pg_unit_array(struct pg_unit *unit, const struct pg_array *array)
+{
+    size_t offset = unit->data.length;
+
+    pg_array_write(array, &unit->data);
+    add_param(unit, offset, false);
+}
+
+void pg_submit(struct pg *pg, struct pg_unit *unit)
+{
+    *pg->last = unit;
+    pg->last = &unit->next;
+    pg->pending++;
+    advance(pg);
+}
+
+static void unit_drop_first(struct pg *pg)
+{
+    struct pg_unit *unit = pg->first;
+
+    pg->first = unit->next;
+    if (pg->first == NULL)
+        pg->last = &pg->first;
+    pg->pending--;
+    unit_free(unit);
+}
+
+/* ---- waiting ---- */
+
+static void arm_timer(struct pg *pg, int64_t us)
+{
+    struct timeval delay = {.tv_sec = us / CLOCK_SECOND, .tv_usec = us % CLOCK_SECOND};
+
+    event_add(pg->timer, &delay);
+}
+
+static void on_io(evutil_socket_t fd, short what, void *arg);
+
+static void watch(struct pg *pg, short what)
+{
+    if (pg->watched_fd == PQsocket(pg->conn) && pg->watched_for == what)
+        return;
+    pg->watched_fd = PQsocket(pg->conn);
+    pg->watched_for = what;
+    event_del(pg->io);
+    event_assign(pg->io, pg->base, PQsocket(pg->conn), (short)(what | EV_PERSIST), on_io, pg);
+    event_add(pg->io, NULL);
+}
+
+/* Sends what libpq still holds; while there is more, also wait for room on the socket. */
+static bool flush(struct pg *pg)
+{
+    int left = PQflush(pg->conn);
+
+    if (left < 0)
+        return false;
+    watch(pg, left > 0 ? EV_READ | EV_WRITE : EV_READ);
+    return true;
+}
+
+/* ---- results ---- */
+
+static void clear_results(struct pg *pg)
+{
+    for (int i = 0; i < pg->result_count; i++)
+        PQclear(pg->results[i]);
+    pg->result_count = 0;
+    pg->statement_open = false;
+}
+
+/* libpq's messages end with a line feed and may have several lines; a log line wants the first. */
+static const char *first_line(const char *message, char *line, size_t size)
+{
+    size_t length = strcspn(message, "\n");
+
+    if (length >= size)
+        length = size - 1;
+    memcpy(line, message, length);
+    line[length] = '\0';
+    return line;
+}
+
+static bool is_transient(const char *sqlstate)
+{
+    /* 40 rollback, 53 resources, 55 state, 57 operator, 58 system, 25006 read-only standby. */
+    return strncmp(sqlstate, "40", 2) == 0 || strncmp(sqlstate, "53", 2) == 0 ||
+           strncmp(sqlstate, "55", 2) == 0 || strncmp(sqlstate, "57", 2) == 0 ||
+           strncmp(sqlstate, "58", 2) == 0 || strcmp(sqlstate, "25006") == 0;
+}
+
+static void fill_failure(struct pg_reply *reply, const PGresult *failed, char *line, size_t size)
+{
+    const char *sqlstate = PQresultErrorField(failed, PG_DIAG_SQLSTATE);
+
+    reply->status = PG_FAILED;
+    snprintf(reply->sqlstate, sizeof reply->sqlstate, "%s", sqlstate != NULL ? sqlstate : "");
+    reply->message = first_line(PQresultErrorMessage(failed), line, size);
+    reply->transient = is_transient(reply->sqlstate);
+}
+
+static const PGresult *first_failed(const struct pg *pg)
+{
+    for (int i = 0; i < pg->result_count; i++) {
+        ExecStatusType status = PQresultStatus(pg->results[i]);
+
+        if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+            return pg->results[i];
+    }
+    return NULL;
+}
+
+/* Gives the first unit its answer; true if it is to be run again. */
+static bool answer(struct pg *pg, const struct pg_reply *reply)
+{
+    struct pg_unit *unit = pg->first;
+
+    if (unit->done(unit->arg, reply) == PG_REPEAT) {
+        unit->failures++;
+        return true;
+    }
+    unit_drop_first(pg);
+    return false;
+}
+
+/* ---- connection ---- */
+
+static void disconnect(struct pg *pg)
+{
+    event_del(pg->io);
+    pg->watched_fd = -1;
+    event_del(pg->timer);
+    clear_results(pg);
+    PQfinish(pg->conn);
+    pg->conn = NULL;
+}
+
+/* The connection is gone or was refused: says so once, and tries again after a pause. */
+static void lose(struct pg *pg, const char *reason)
+{
+    char line[256];
+    bool busy = pg->state == BUSY;
+    struct pg_reply reply = {.status = PG_LOST, .transient = true};
+
+    first_line(reason, line, sizeof line);
+    reply.message = line;
+    disconnect(pg);
+    unit_free(pg->greeting);
+    pg->greeting = NULL;
+    pg->state = RESTING;
+    pg->options.changed(pg->options.arg, pg, line);
+    pg->was_up = false;
+    arm_timer(pg, PAUSE_BASE / 2 +
+                      backoff_jitter(backoff_exponential(PAUSE_BASE, PAUSE_MAX, pg->failures++)));
+    if (busy)
+        answer(pg, &reply);
+}
+
+static void on_notice(void *arg, const char *message)
+{
+    char line[256];
+
+    (void)arg;
+    log_debug("notice from PostgreSQL", log_str("notice", first_line(message, line, sizeof line)));
+}
+
+static void connect_start(struct pg *pg)
+{
+    const char *keywords[] = {"dbname", "fallback_application_name", "tcp_user_timeout", NULL};
+    const char *values[] = {pg->conninfo, pg->name, "30000", NULL};
+
+    pg->state = CONNECTING;
+    pg->conn = PQconnectStartParams(keywords, values, 1);
+    if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD) {
+        lose(pg, pg->conn != NULL ? PQerrorMessage(pg->conn) : "out of memory");
+        return;
+    }
+    PQsetNoticeProcessor(pg->conn, on_notice, pg);
+    arm_timer(pg, CONNECT_LIMIT);
+    watch(pg, EV_WRITE);
+}
+
+static bool send_unit(struct pg *pg, const struct pg_unit *unit)
+{
+    for (int i = 0; i < unit->statement_count; i++) {
+        const struct statement *statement = &unit->statements[i];
+        const char *values[PARAMS_MAX];
+        int lengths[PARAMS_MAX], formats[PARAMS_MAX];
+
+        for (int p = 0; p < statement->param_count; p++) {
+            const struct param *param = &statement->params[p];
+
+            /* An empty text may lie in a buffer that was never allocated. */
+            values[p] = param->length < 0 ? NULL
+                        : param->length == 0 ? ""
+                                             : unit->data.data + param->offset;
+            lengths[p] = param->length;
+            formats[p] = 1;
+        }
+        if (!PQsendQueryParams(pg->conn, statement->sql, statement->param_count, NULL, values,
+                               lengths, formats, 1))
+            return false;
+    }
+    return PQpipelineSync(pg->conn) == 1;
+}
+
+static void begin_unit(struct pg *pg, struct pg_unit *unit, enum state state)
+{
+    pg->state = state;
+    pg->sent = clock_now();
+    arm_timer(pg, UNIT_LIMIT);
+    if (!send_unit(pg, unit) || !flush(pg))
+        lose(pg, PQerrorMessage(pg->conn));
+}
+
+/* Starts the next unit if the connection is free for it. */
+static void advance(struct pg *pg)
+{
+    if (pg->state == IDLE && pg->first != NULL)
+        begin_unit(pg, pg->first, BUSY);
+}
+
+static void become_idle(struct pg *pg)
+{
+    pg->state = IDLE;
+    event_del(pg->timer);
+    advance(pg);
+}
+
+static void come_up(struct pg *pg)
+{
+    pg->failures = 0;
+    pg->was_up = true;
+    pg->state = IDLE;
+    event_del(pg->timer);
+    pg->options.changed(pg->options.arg, pg, NULL);
+    advance(pg);
+}
+
+static enum pg_next greeting_unused(void *arg, const struct pg_reply *reply)
+{
+    (void)arg;
+    (void)reply;
+    return PG_FINISHED;
+}
+
+static void greet(struct pg *pg)
+{
+    if (PQsetnonblocking(pg->conn, 1) != 0 || PQenterPipelineMode(pg->conn) != 1) {
+        lose(pg, PQerrorMessage(pg->conn));
+        return;
+    }
+    if (pg->options.greeting == NULL) {
+        come_up(pg);
+        return;
+    }
+    pg->greeting = pg_unit_new(greeting_unused, NULL);
+    pg_unit_statement(pg->greeting, pg->options.greeting);
+    begin_unit(pg, pg->greeting, GREETING);
+}
+
+static void connect_step(struct pg *pg)
+{
+    switch (PQconnectPoll(pg->conn)) {
+    case PGRES_POLLING_READING:
+        watch(pg, EV_READ);
+        break;
+    case PGRES_POLLING_WRITING:
+        watch(pg, EV_WRITE);
+        break;
+    case PGRES_POLLING_OK:
+        greet(pg);
+        break;
+    default:
+        lose(pg, PQerrorMessage(pg->conn));
+    }
+}
+
+static void finish_greeting(struct pg *pg)
+{
+    const PGresult *failed = first_failed(pg);
+    const char *sqlstate = failed != NULL ? PQresultErrorField(failed, PG_DIAG_SQLSTATE) : "";
+    const char *refusal = pg->options.greeted(
+        pg->options.arg, failed != NULL || pg->result_count == 0 ? NULL : pg->results[0],
+        sqlstate != NULL ? sqlstate : "");
+
+    if (refusal != NULL) {
+        lose(pg, refusal);
+        return;
+    }
+    clear_results(pg);
+    unit_free(pg->greeting);
+    pg->greeting = NULL;
+    come_up(pg);
+}
+
+static void finish_unit(struct pg *pg)
+{
+    struct pg_reply reply = {.results = pg->results, .sent = pg->sent, .received = clock_now()};
+    const PGresult *failed = first_failed(pg);
+    bool standby, again;
+    char line[256];
+
+    if (failed != NULL)
+        fill_failure(&reply, failed, line, sizeof line);
+    standby = strcmp(reply.sqlstate, "25006") == 0;
+    /* Not IDLE yet: a unit that the callback submits must not be sent before this one is gone. */
+    again = answer(pg, &reply);
+    clear_results(pg);
+    if (standby) {
+        pg->state = IDLE;
+        lose(pg, "the server is read-only");
+    } else if (again) {
+        pg->state = PAUSING;
+        arm_timer(pg, PAUSE_BASE / 2 + backoff_jitter(backoff_exponential(PAUSE_BASE, PAUSE_MAX,
+                                                                          pg->first->failures)));
+    } else {
+        become_idle(pg);
+    }
+}
+
+/* Takes what libpq has; true if the whole unit is answered. */
+static bool take_results(struct pg *pg)
+{
+    while (!PQisBusy(pg->conn)) {
+        PGresult *result = PQgetResult(pg->conn);
+
+        if (result == NULL) {
+            if (!pg->statement_open)
+                return false;
+            pg->statement_open = false;
+        } else if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+            PQclear(result);
+            return true;
+        } else if (!pg->statement_open && pg->result_count < STATEMENTS_MAX) {
+            pg->results[pg->result_count++] = result;
+            pg->statement_open = true;
+        } else {
+            PQclear(result);
+        }
+    }
+    return false;
+}
+
+static void exchange(struct pg *pg, short what)
+{
+    if ((what & EV_READ) != 0 && PQconsumeInput(pg->conn) != 1) {
+        lose(pg, PQerrorMessage(pg->conn));
+        return;
+    }
+    if (!flush(pg)) {
+        lose(pg, PQerrorMessage(pg->conn));
+        return;
+    }
+    if (pg->state != GREETING && pg->state != BUSY) {
+        if (PQstatus(pg->conn) == CONNECTION_BAD)
+            lose(pg, PQerrorMessage(pg->conn));
+        return;
+    }
+    if (!take_results(pg)) {
+        if (PQstatus(pg->conn) == CONNECTION_BAD)
+            lose(pg, PQerrorMessage(pg->conn));
+        return;
+    }
+    if (pg->state == GREETING)
+        finish_greeting(pg);
+    else
+        finish_unit(pg);
+}
+
+static void on_io(evutil_socket_t fd, short what, void *arg)
+{
+    struct pg *pg = arg;
+
+    (void)fd;
+    if (pg->state == CONNECTING)
+        connect_step(pg);
+    else
+        exchange(pg, what);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct pg *pg = arg;
+
+    (void)fd;
+    (void)what;
+    switch (pg->state) {
+    case RESTING:
+        connect_start(pg);
+        break;
+    case CONNECTING:
+        lose(pg, "no connection within 10 s");
+        break;
+    case GREETING:
+    case BUSY:
+        lose(pg, "no answer within 30 s");
+        break;
+    case PAUSING:
+        pg->state = IDLE;
+        advance(pg);
+        break;
+    case IDLE:
+        break;
+    }
+}
+
+struct pg *pg_open(struct event_base *base, const struct pg_options *options)
+{
+    struct pg *pg = mem_zalloc(sizeof *pg);
+
+    pg->base = base;
+    pg->options = *options;
+    pg->conninfo = mem_strdup(options->conninfo);
+    pg->name = mem_strdup(options->name);
+    pg->last = &pg->first;
+    pg->timer = evtimer_new(base, on_timer, pg);
+    pg->io = event_new(base, -1, 0, on_io, pg);
+    arm_timer(pg, 0);
+    return pg;
+}
+
+void pg_close(struct pg *pg)
+{
+    if (pg == NULL)
+        return;
+    disconnect(pg);
+    unit_free(pg->greeting);
+    while (pg->first != NULL)
+        unit_drop_first(pg);
+    event_free(pg->io);
+    event_free(pg->timer);
+    mem_wipe(pg->conninfo, strlen(pg->conninfo));
+    free(pg->conninfo);
+    free(pg->name);
+    free(pg);
+}
+
+bool pg_is_up(const struct pg *pg)
+{
+    return pg->state >= IDLE;
+}
+
+size_t pg_pending(const struct pg *pg)
+{
+    return pg->pending;
+}

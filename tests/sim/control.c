@@ -1,0 +1,290 @@
+#include "control.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault_spec.h"
+#include "fields.h"
+#include "form.h"
+#include "gaps.h"
+#include "reports.h"
+#include "text.h"
+
+static const char PREFIX[] = "/_sim/";
+
+enum { DEFAULT_LIMIT = 10000, MAX_LIMIT = 100000, MAX_LATENCY_MS = 60 * 60 * 1000 };
+
+/* One control request on its way through its handler. */
+struct control {
+    struct twilio_api *api;
+    const struct http_server *server;
+    const char *rest;     /* of the path, behind the matched name: "" or "/…" */
+    struct fields fields; /* the JSON body, and the first error */
+    struct form query;
+    struct text out;
+    int status; /* of the answer; errors in `fields` make it 400 */
+    bool more;  /* a list was cut short by its limit */
+};
+
+static void post_fault(struct control *c)
+{
+    struct fault *rule = fault_spec_parse(&c->fields);
+
+    if (rule == NULL)
+        return;
+    c->status = 201;
+    text_addf(&c->out, "{\"id\":%" PRIu64 "}", faults_add(twilio_api_faults(c->api), rule));
+}
+
+static void get_faults(struct control *c)
+{
+    reports_faults(&c->out, twilio_api_faults(c->api));
+}
+
+/* Hung requests go on as soon as the rule that holds them is gone. */
+static void delete_faults(struct control *c)
+{
+    struct faults *faults = twilio_api_faults(c->api);
+    size_t count = faults_count(faults);
+    char *end = NULL;
+    uint64_t id = 0;
+
+    if (*c->rest == '/') {
+        id = strtoull(c->rest + 1, &end, 10);
+        if (*end != '\0' || id == 0 || !faults_remove(faults, id)) {
+            c->status = 404;
+            text_add_string(&c->out, "{\"error\":\"there is no such fault\"}");
+            return;
+        }
+        count = 1;
+    } else {
+        faults_clear(faults);
+    }
+    text_addf(&c->out, "{\"removed\":%zu}", count);
+    twilio_api_release_hung(c->api, id);
+}
+
+static void post_seed(struct control *c)
+{
+    static const char *const names[] = {"seed", NULL};
+    int64_t seed = fields_required_int(&c->fields, "seed", 0, INT64_MAX);
+
+    fields_allow(&c->fields, names);
+    if (!fields_ok(&c->fields))
+        return;
+    faults_seed(twilio_api_faults(c->api), (uint64_t)seed);
+    text_addf(&c->out, "{\"seed\":%" PRId64 "}", seed);
+}
+
+static void post_latency(struct control *c)
+{
+    static const char *const names[] = {"ms", NULL};
+    int64_t ms = fields_required_int(&c->fields, "ms", 0, MAX_LATENCY_MS);
+
+    fields_allow(&c->fields, names);
+    if (!fields_ok(&c->fields))
+        return;
+    twilio_api_set_latency(c->api, ms);
+    text_addf(&c->out, "{\"ms\":%" PRId64 "}", ms);
+}
+
+static void post_account(struct control *c)
+{
+    static const char *const names[] = {"account_sid", "auth_token", NULL};
+    char *sid = fields_string(&c->fields, "account_sid");
+    char *token = fields_string(&c->fields, "auth_token");
+
+    fields_allow(&c->fields, names);
+    if (sid == NULL || !twilio_auth_is_sid(sid, "AC"))
+        fields_fail(&c->fields, "field 'account_sid': expected AC and 32 letters or digits");
+    if (token == NULL || *token == '\0')
+        fields_fail(&c->fields, "field 'auth_token': expected a string that is not empty");
+    if (fields_ok(&c->fields)) {
+        twilio_auth_set(twilio_api_auth(c->api), sid, token);
+        text_add_string(&c->out, "{\"account_sid\":");
+        text_add_json(&c->out, sid);
+        text_add_char(&c->out, '}');
+    }
+    free(sid);
+    free(token);
+}
+
+static void post_reset(struct control *c)
+{
+    twilio_api_reset(c->api);
+    text_add_string(&c->out, "{\"reset\":true}");
+}
+
+static uint64_t read_limit(struct control *c)
+{
+    uint64_t limit = fields_query_number(&c->fields, &c->query, "limit", DEFAULT_LIMIT);
+
+    if (limit > MAX_LIMIT)
+        fields_fail(&c->fields, "query parameter 'limit': expected at most %d", MAX_LIMIT);
+    return limit;
+}
+
+static void get_requests(struct control *c)
+{
+    static const char *const names[] = {"since", "limit", NULL};
+    uint64_t since = fields_query_number(&c->fields, &c->query, "since", 0);
+    uint64_t limit = read_limit(c);
+
+    fields_query_allow(&c->fields, &c->query, names);
+    if (fields_ok(&c->fields))
+        c->more = reports_requests(&c->out, twilio_api_log(c->api), since, limit);
+}
+
+static void delete_requests(struct control *c)
+{
+    struct requests_log *log = twilio_api_log(c->api);
+
+    text_addf(&c->out, "{\"removed\":%" PRIu64 "}",
+              requests_log_end(log) - requests_log_first(log));
+    requests_log_clear(log);
+}
+
+static void get_messages(struct control *c)
+{
+    static const char *const names[] = {"to", "body", "limit", NULL};
+    uint64_t limit = read_limit(c);
+
+    fields_query_allow(&c->fields, &c->query, names);
+    if (fields_ok(&c->fields))
+        c->more = reports_messages(&c->out, twilio_api_store(c->api), form_get(&c->query, "to"),
+                                   form_get(&c->query, "body"), limit);
+}
+
+static void get_stats(struct control *c)
+{
+    reports_stats(&c->out, twilio_api_log(c->api), twilio_api_store(c->api), c->server);
+}
+
+static void get_gaps(struct control *c)
+{
+    static const char *const names[] = {"key", NULL};
+    const char *key = form_get(&c->query, "key");
+    enum gaps_key by = GAPS_BY_TO;
+
+    fields_query_allow(&c->fields, &c->query, names);
+    if (key == NULL || strcmp(key, "to") == 0)
+        by = GAPS_BY_TO;
+    else if (strcmp(key, "from") == 0)
+        by = GAPS_BY_FROM;
+    else if (strcmp(key, "account") == 0)
+        by = GAPS_BY_ACCOUNT;
+    else
+        fields_fail(&c->fields, "query parameter 'key': expected to, from or account");
+    if (fields_ok(&c->fields))
+        gaps_report(twilio_api_log(c->api), by, &c->out);
+}
+
+struct route {
+    const char *method, *name;
+    void (*handle)(struct control *c);
+    bool needs_body;
+    bool takes_id; /* "/name/ID" beside "/name" */
+};
+
+static const struct route routes[] = {
+    {"POST", "faults", post_fault, true, false},
+    {"GET", "faults", get_faults, false, false},
+    {"DELETE", "faults", delete_faults, false, true},
+    {"POST", "seed", post_seed, true, false},
+    {"POST", "latency", post_latency, true, false},
+    {"POST", "accounts", post_account, true, false},
+    {"POST", "reset", post_reset, false, false},
+    {"GET", "requests", get_requests, false, false},
+    {"DELETE", "requests", delete_requests, false, false},
+    {"GET", "messages", get_messages, false, false},
+    {"GET", "stats", get_stats, false, false},
+    {"GET", "gaps", get_gaps, false, false},
+};
+
+/* Finds the route; NULL and a status when there is none. `name` starts behind the prefix. */
+static const struct route *find_route(const char *method, const char *name, int *ret_status)
+{
+    size_t len = strcspn(name, "/");
+
+    *ret_status = 404;
+    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+        const struct route *r = &routes[i];
+
+        if (strlen(r->name) != len || strncmp(r->name, name, len) != 0)
+            continue;
+        if (name[len] == '/' && !r->takes_id)
+            continue;
+        if (strcmp(r->method, method) == 0)
+            return r;
+        *ret_status = 405;
+    }
+    return NULL;
+}
+
+static void run_route(struct control *c, const struct route *route, const struct http_request *req)
+{
+    json_error_t error;
+    json_t *body = NULL;
+
+    if (route->needs_body) {
+        body = json_loadb(req->body, req->body_len, JSON_REJECT_DUPLICATES, &error);
+        if (body == NULL)
+            fields_fail(&c->fields, "body: expected JSON (%.150s at byte %d)", error.text,
+                        error.position);
+        else if (!json_is_object(body))
+            fields_fail(&c->fields, "body: expected a JSON object");
+    }
+    c->fields.object = body;
+    if (fields_ok(&c->fields))
+        route->handle(c);
+    json_decref(body);
+}
+
+static void finish(struct control *c, struct http_exchange *ex)
+{
+    struct http_answer answer = {.content_type = "application/json"};
+
+    if (!fields_ok(&c->fields)) {
+        c->status = 400;
+        text_clear(&c->out);
+        text_add_string(&c->out, "{\"error\":");
+        text_add_json(&c->out, c->fields.error);
+        text_add_char(&c->out, '}');
+    }
+    text_add_char(&c->out, '\n');
+    answer.status = c->status;
+    answer.headers = c->more ? "X-Sim-More: true\r\n" : NULL;
+    answer.body = text_string(&c->out);
+    answer.body_len = c->out.len;
+    http_exchange_answer(ex, &answer);
+}
+
+bool control_owns(const char *path)
+{
+    return strncmp(path, PREFIX, strlen(PREFIX)) == 0;
+}
+
+void control_handle(struct http_exchange *ex, struct twilio_api *api,
+                    const struct http_server *server)
+{
+    const struct http_request *req = http_exchange_request(ex);
+    struct control c = {.api = api, .server = server, .status = 200};
+    const char *name = req->path + strlen(PREFIX);
+    int refusal;
+    const struct route *route = find_route(req->method, name, &refusal);
+
+    form_parse(&c.query, req->query, strlen(req->query));
+    if (route != NULL) {
+        c.rest = name + strlen(route->name);
+        run_route(&c, route, req);
+    } else {
+        c.status = refusal;
+        text_addf(&c.out, "{\"error\":\"%s\"}",
+                  refusal == 405 ? "this path does not know this method" : "no such path");
+    }
+    finish(&c, ex);
+    form_release(&c.query);
+    text_release(&c.out);
+}

@@ -1,0 +1,165 @@
+#include "store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "text.h"
+
+struct store {
+    struct message_list all;
+    struct map by_sid;
+    struct map indexes; /* "account" and "account/to" -> struct index */
+    size_t deleted;
+    struct rng rng;
+};
+
+struct index {
+    struct message_list list;
+    char *key;
+};
+
+static void list_add(struct message_list *list, struct message *m)
+{
+    if (list->count == list->cap) {
+        list->cap = list->cap == 0 ? 4 : list->cap * 2;
+        list->items = text_realloc(list->items, list->cap * sizeof(struct message *));
+    }
+    list->items[list->count++] = m;
+}
+
+struct store *store_new(void)
+{
+    struct store *s = text_alloc_zeroed(sizeof(*s));
+
+    rng_init_random(&s->rng);
+    return s;
+}
+
+void store_discard(struct message *m)
+{
+    for (size_t i = 0; i < m->media_count; i++)
+        free(m->media[i]);
+    free(m->media);
+    free(m->account);
+    free(m->to);
+    free(m->from);
+    free(m->service);
+    free(m->body);
+    free(m);
+}
+
+static void free_index(const char *key, void *value, void *arg)
+{
+    struct index *index = value;
+
+    (void)key;
+    (void)arg;
+    free(index->list.items);
+    free(index->key);
+    free(index);
+}
+
+void store_reset(struct store *s)
+{
+    struct rng rng = s->rng;
+
+    map_each(&s->indexes, free_index, NULL);
+    map_release(&s->indexes);
+    map_release(&s->by_sid);
+    for (size_t i = 0; i < s->all.count; i++)
+        store_discard(s->all.items[i]);
+    free(s->all.items);
+    *s = (struct store){.rng = rng};
+}
+
+void store_free(struct store *s)
+{
+    store_reset(s);
+    free(s);
+}
+
+struct message *store_draft(struct store *s, const char *prefix)
+{
+    struct message *m = text_alloc_zeroed(sizeof(*m));
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    m->created_at = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    m->updated_at = m->created_at;
+    memcpy(m->sid, prefix, 2);
+    rng_hex32(&s->rng, m->sid + 2);
+    return m;
+}
+
+/* The key of a list. Neither part can contain a slash in its place: accounts are alphanumeric. */
+static const char *index_key(char *buffer, size_t size, const char *account, const char *to)
+{
+    snprintf(buffer, size, "%s/%s", account, to);
+    return buffer;
+}
+
+static void index_add(struct store *s, const char *key, struct message *m)
+{
+    struct index *index = map_get(&s->indexes, key);
+
+    if (index == NULL) {
+        index = text_alloc_zeroed(sizeof(*index));
+        index->key = text_copy(key);
+        map_put(&s->indexes, index->key, index);
+    }
+    list_add(&index->list, m);
+}
+
+void store_add(struct store *s, struct message *m)
+{
+    char key[256];
+
+    m->seq = s->all.count;
+    list_add(&s->all, m);
+    map_put(&s->by_sid, m->sid, m);
+    index_add(s, m->account, m);
+    index_add(s, index_key(key, sizeof(key), m->account, m->to), m);
+}
+
+const struct message *store_find_any(const struct store *s, const char *account, const char *sid)
+{
+    const struct message *m = map_get(&s->by_sid, sid);
+
+    return m != NULL && strcmp(m->account, account) == 0 ? m : NULL;
+}
+
+struct message *store_find(const struct store *s, const char *account, const char *sid)
+{
+    struct message *m = map_get(&s->by_sid, sid);
+
+    return m != NULL && !m->deleted && strcmp(m->account, account) == 0 ? m : NULL;
+}
+
+size_t store_count(const struct store *s)
+{
+    return s->all.count - s->deleted;
+}
+
+void store_delete(struct store *s, struct message *m)
+{
+    if (!m->deleted)
+        s->deleted++;
+    m->deleted = true;
+}
+
+const struct message_list *store_list(const struct store *s, const char *account, const char *to)
+{
+    static const struct message_list empty;
+    char key[256];
+    const struct index *index =
+        map_get(&s->indexes, to == NULL ? account : index_key(key, sizeof(key), account, to));
+
+    return index == NULL ? &empty : &index->list;
+}
+
+const struct message_list *store_list_all(const struct store *s)
+{
+    return &s->all;
+}

@@ -1,0 +1,71 @@
+/*
+ * The messages that Twilio would have, in memory: by SID, by account, and by account and To, so
+ * that listing one recipient's messages costs the same however many others there are.
+ *
+ * A deleted message keeps its place (page tokens refer to it) and is passed over from then on.
+ */
+#ifndef SIM_STORE_H
+#define SIM_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "map.h"
+#include "rng.h"
+
+enum { STORE_SID_LENGTH = 34 };
+
+struct message {
+    uint64_t seq; /* its place in the order of creation */
+    char sid[STORE_SID_LENGTH + 1];
+    bool deleted;
+    const char *status; /* a literal */
+    int64_t created_at; /* nanoseconds since 1970 */
+    int64_t updated_at; /* the same */
+    int num_segments;   /* 0 for a messaging service: it does not know yet */
+    char *account;      /* owned, as all below */
+    char *to;
+    char *from;    /* NULL until a messaging service has chosen a sender */
+    char *service; /* MessagingServiceSid or NULL */
+    char *body;    /* "" without one */
+    char **media;
+    size_t media_count;
+};
+
+/* Messages in order of creation. */
+struct message_list {
+    struct message **items;
+    size_t count;
+    size_t cap;
+};
+
+struct store;
+
+struct store *store_new(void);
+void store_free(struct store *s);
+/* Forgets every message. */
+void store_reset(struct store *s);
+
+/* Puts a message in; the store owns it from now on. It must come from store_draft; `seq` is set
+ * here. */
+void store_add(struct store *s, struct message *m);
+/* A new message with a SID (`prefix` is "MM" or "SM"), times set, all else empty. */
+struct message *store_draft(struct store *s, const char *prefix);
+/* Frees a draft that is not to be added. */
+void store_discard(struct message *m);
+
+/* The message, or NULL if there is none (or not any more). */
+struct message *store_find(const struct store *s, const char *account, const char *sid);
+/* As store_find, but finds deleted ones too. */
+const struct message *store_find_any(const struct store *s, const char *account, const char *sid);
+/* How many there are, without the deleted. */
+size_t store_count(const struct store *s);
+void store_delete(struct store *s, struct message *m);
+
+/* Lists to read from; never NULL. Borrowed until the next store_add. `to` may be NULL: all of the
+ * account. */
+const struct message_list *store_list(const struct store *s, const char *account, const char *to);
+const struct message_list *store_list_all(const struct store *s);
+
+#endif

@@ -1,0 +1,121 @@
+#include "twilio_resource.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "twilio_create.h"
+#include "twilio_list.h"
+
+void reply_release(struct reply *reply)
+{
+    text_release(&reply->headers);
+    text_release(&reply->body);
+    *reply = (struct reply){0};
+}
+
+void reply_set_error(struct reply *reply, const struct twilio_error *e, enum render_format format)
+{
+    reply->status = e->status;
+    reply->content_type = render_content_type(format);
+    text_clear(&reply->body);
+    render_error_document(&reply->body, e, format);
+    if (e->status == 401)
+        text_add_string(&reply->headers, "WWW-Authenticate: Basic realm=\"Twilio API\"\r\n");
+}
+
+static void set_message(struct reply *reply, int status, const struct message *m,
+                        enum render_format format)
+{
+    reply->status = status;
+    reply->content_type = render_content_type(format);
+    render_message_document(&reply->body, m, format, false);
+}
+
+static void not_found(struct reply *reply, const struct twilio_request *r)
+{
+    struct twilio_error e;
+
+    render_set_error(&e, 404, 20404, "The requested resource %s was not found", r->http->path);
+    reply_set_error(reply, &e, r->format);
+}
+
+static void wrong_method(struct reply *reply, const struct twilio_request *r)
+{
+    struct twilio_error e;
+
+    render_set_error(&e, 405, 20004, "Method not allowed");
+    reply_set_error(reply, &e, r->format);
+}
+
+static void create(struct reply *reply, const struct twilio_request *r, struct store *store)
+{
+    struct twilio_error e;
+
+    reply->created = twilio_create(store, r->account, &r->params, &e);
+    if (reply->created == NULL)
+        reply_set_error(reply, &e, r->format);
+    else
+        set_message(reply, 201, reply->created, r->format);
+}
+
+static void handle_messages(struct reply *reply, const struct twilio_request *r,
+                            struct store *store)
+{
+    if (strcmp(r->http->method, "POST") == 0) {
+        create(reply, r, store);
+    } else if (strcmp(r->http->method, "GET") == 0) {
+        reply->status = 200;
+        reply->content_type = render_content_type(r->format);
+        twilio_list(&reply->body, store, r->account, r->http->path, &r->params, r->format);
+    } else {
+        wrong_method(reply, r);
+    }
+}
+
+/* Redaction and cancelling. */
+static void update(struct message *m, const struct form *params)
+{
+    const char *status = form_get(params, "Status");
+    struct timespec now;
+
+    if (form_get(params, "Body") != NULL)
+        m->body[0] = '\0';
+    if (status != NULL && strcmp(status, "canceled") == 0)
+        m->status = "canceled";
+    clock_gettime(CLOCK_REALTIME, &now);
+    m->updated_at = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void handle_message(struct reply *reply, const struct twilio_request *r, struct store *store)
+{
+    struct message *m = store_find(store, r->account, r->sid);
+
+    if (m == NULL) {
+        not_found(reply, r);
+    } else if (strcmp(r->http->method, "GET") == 0) {
+        set_message(reply, 200, m, r->format);
+    } else if (strcmp(r->http->method, "POST") == 0) {
+        update(m, &r->params);
+        set_message(reply, 200, m, r->format);
+    } else if (strcmp(r->http->method, "DELETE") == 0) {
+        store_delete(store, m);
+        reply->status = 204;
+    } else {
+        wrong_method(reply, r);
+    }
+}
+
+void twilio_resource_handle(struct reply *reply, const struct twilio_request *r,
+                            struct store *store, const struct twilio_auth *auth)
+{
+    struct twilio_error e;
+
+    if (r->route == ROUTE_UNKNOWN || !twilio_auth_is_sid(r->account, "AC"))
+        not_found(reply, r);
+    else if (!twilio_auth_check(auth, r->account, &r->credentials, &e))
+        reply_set_error(reply, &e, r->format);
+    else if (r->route == ROUTE_MESSAGES)
+        handle_messages(reply, r, store);
+    else
+        handle_message(reply, r, store);
+}

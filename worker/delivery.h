@@ -1,0 +1,70 @@
+#ifndef WORKER_DELIVERY_H
+#define WORKER_DELIVERY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/outcome.h"
+#include "worker/retry.h"
+#include "worker/twilio.h"
+
+/*
+ * A delivery that this worker has claimed, on its way through the rooms of the worker:
+ *
+ *     pacer (claims it, waits for its slot) → sender (POST, verdict) → evidence (PostgreSQL)
+ *     → results (status topic)
+ *
+ * One room owns it at a time and hands it on; the last one frees it. Moments are the database's
+ * clock unless they say otherwise.
+ */
+struct delivery {
+    /* From the claim. Strings are owned; connection_id and the trace headers may be NULL. */
+    char *destination_id;
+    int64_t id;
+    char *event_id;
+    char *connection_id;
+    char *traceparent;
+    char *tracestate;
+    int attempt;
+    int budget_spent;
+    int trouble; /* how often in a row its destination was parked */
+    int64_t slot_at;
+    int64_t reserved_until; /* the destination's next slot, until the start is confirmed */
+    int64_t lease_until;
+    struct retry_policy policy;
+    struct twilio_request request; /* empty if it was refused before it could be built */
+
+    /* What became of the attempt. */
+    struct verdict verdict;
+    const char *state; /* the state that the delivery goes to: static */
+    bool well;         /* the destination's trouble is over */
+    int64_t started_at;      /* 0: no POST was made */
+    int64_t finished_at;
+    int64_t next_attempt_at; /* 0: none */
+    int64_t parked_until;    /* 0: the destination isn't parked */
+    char *response_body;     /* these three: NULL if there was no answer */
+    char *response_headers;
+    char *timing;
+    unsigned char result_id[16];
+
+    /* The room's own. */
+    void *room;
+    struct delivery *next;
+};
+
+void delivery_free(struct delivery *delivery);
+
+/*
+ * Turns the verdict into what happens next: `state`, `budget_spent`, `next_attempt_at`,
+ * `parked_until`, `well`; a verdict of retry whose budget is used up becomes failed. `now` is the
+ * database's clock. Also gives the attempt its result_id.
+ */
+void delivery_settle(struct delivery *delivery, int64_t now);
+
+/* Whether nothing more will happen to it by itself. */
+bool delivery_is_final(const struct delivery *delivery);
+
+/* A random UUID (RFC 9562, version 4). */
+void delivery_new_result_id(unsigned char ret_id[16]);
+
+#endif

@@ -1,0 +1,285 @@
+#include "worker/destination.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/e164.h"
+#include "common/json.h"
+#include "common/mem.h"
+#include "common/template.h"
+#include "common/utf8.h"
+
+#define MEDIA_URLS_MAX 10
+#define SECRET_MAX     255
+
+static const char *const known_fields[] = {
+    "from",
+    "to",
+    "body_template",
+    "body_overflow",
+    "media_urls",
+    "messaging_service_sid",
+    "auth_type",
+    "auth",
+    "rate_limit",
+    "rate_limit_period",
+};
+
+/* Part of the contract, not sent by this version: better refused than silently left out. */
+static const char *const later_fields[] = {
+    "status_callback",   "application_sid",   "max_price",   "provide_feedback",
+    "validity_period",   "smart_encoded",     "shorten_urls", "content_retention",
+    "address_retention", "send_as_mms",       "risk_check",  "sms_fallback",
+};
+
+struct judge {
+    char *why;
+    size_t size;
+};
+
+static bool wrong(struct judge *judge, const char *field, const char *fault, const char *expected)
+{
+    snprintf(judge->why, judge->size, "config.%s: %s, expected %s", field, fault, expected);
+    return false;
+}
+
+static bool listed(const char *name, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(name, list[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+#define LISTED(name, list) listed(name, list, sizeof(list) / sizeof((list)[0]))
+
+static bool judge_names(struct judge *judge, const json_t *config)
+{
+    const json_t *value;
+    const char *name;
+
+    json_object_foreach((json_t *)config, name, value)
+    {
+        if (json_is_null(value) || LISTED(name, known_fields))
+            continue;
+        if (LISTED(name, later_fields))
+            return wrong(judge, name, "this version does not send it", "it to be absent or null");
+        snprintf(judge->why, judge->size, "config.%.64s: no such field", name);
+        return false;
+    }
+    return true;
+}
+
+/* Takes a string field; an absent one stays NULL. */
+static bool take_string(struct judge *judge, const json_t *config, const char *field,
+                        const char *expected, const char **ret_text)
+{
+    const json_t *value = json_member(config, field);
+
+    *ret_text = NULL;
+    if (value == NULL)
+        return true;
+    if (!json_is_string(value))
+        return wrong(judge, field, "not a string", expected);
+    *ret_text = json_string_value(value);
+    return true;
+}
+
+static bool is_sid(const char *text, const char *prefix)
+{
+    size_t length = strlen(text);
+
+    if (length != 34 || strncmp(text, prefix, 2) != 0)
+        return false;
+    for (size_t i = 2; i < length; i++) {
+        if (!isalnum((unsigned char)text[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool judge_sender(struct judge *judge, const json_t *config, struct destination *d)
+{
+    static const char sender[] = "an E.164 number, a short code or an alphanumeric sender ID "
+                                 "(or messaging_service_sid instead)";
+    static const char service[] = "MG and 32 letters or digits";
+
+    if (!take_string(judge, config, "from", sender, &d->from) ||
+        !take_string(judge, config, "messaging_service_sid", service, &d->messaging_service_sid))
+        return false;
+    if (d->messaging_service_sid != NULL && !is_sid(d->messaging_service_sid, "MG"))
+        return wrong(judge, "messaging_service_sid", "not valid", service);
+    if (d->from == NULL && d->messaging_service_sid == NULL)
+        return wrong(judge, "from", "missing", sender);
+    if (d->from != NULL && !e164_valid_sender(d->from))
+        return wrong(judge, "from", "not valid", sender);
+    return true;
+}
+
+/* A required template; an empty one can render nothing. */
+static bool take_template(struct judge *judge, const json_t *config, const char *field,
+                          const char *expected, const char **ret_template)
+{
+    char fault[96];
+
+    if (!take_string(judge, config, field, expected, ret_template))
+        return false;
+    if (*ret_template == NULL)
+        return wrong(judge, field, "missing", expected);
+    if ((*ret_template)[0] == '\0')
+        return wrong(judge, field, "empty", expected);
+    if (!template_valid(*ret_template, fault, sizeof fault))
+        return wrong(judge, field, fault, expected);
+    return true;
+}
+
+static bool judge_body(struct judge *judge, const json_t *config, struct destination *d)
+{
+    const char *overflow;
+
+    if (!take_template(judge, config, "to", "a template that renders to an E.164 number", &d->to) ||
+        !take_template(judge, config, "body_template", "a template for the text of the message",
+                       &d->body_template) ||
+        !take_string(judge, config, "body_overflow", "\"fail\" or \"truncate\"", &overflow))
+        return false;
+    d->truncate = overflow != NULL && strcmp(overflow, "truncate") == 0;
+    if (overflow != NULL && !d->truncate && strcmp(overflow, "fail") != 0)
+        return wrong(judge, "body_overflow", "not valid", "\"fail\" or \"truncate\"");
+    return true;
+}
+
+static bool judge_media(struct judge *judge, const json_t *config, struct destination *d)
+{
+    static const char expected[] = "an array of 1 to 10 templates of media URLs";
+    const json_t *element;
+    char field[48], fault[96];
+    size_t i;
+
+    d->media_urls = json_member(config, "media_urls");
+    if (d->media_urls == NULL)
+        return wrong(judge, "media_urls", "missing", expected);
+    if (!json_is_array(d->media_urls))
+        return wrong(judge, "media_urls", "not an array", expected);
+    if (json_array_size(d->media_urls) == 0)
+        return wrong(judge, "media_urls", "empty", expected);
+    if (json_array_size(d->media_urls) > MEDIA_URLS_MAX)
+        return wrong(judge, "media_urls", "more than 10 elements", expected);
+    json_array_foreach((json_t *)d->media_urls, i, element)
+    {
+        const char *text = json_string_value(element);
+
+        snprintf(field, sizeof field, "media_urls[%zu]", i);
+        if (text == NULL || text[0] == '\0')
+            return wrong(judge, field, "not a string or empty", "a template of a media URL");
+        if (!template_valid(text, fault, sizeof fault))
+            return wrong(judge, field, fault, "a template of a media URL");
+    }
+    return true;
+}
+
+static bool is_secret(const char *text)
+{
+    size_t length = strlen(text);
+
+    return length >= 1 && length <= SECRET_MAX && strpbrk(text, " \t") == NULL &&
+           !utf8_has_control(text);
+}
+
+static bool judge_api_key(struct judge *judge, const json_t *auth, struct destination *d)
+{
+    static const char key[] = "SK and 32 letters or digits, together with api_key_secret";
+    static const char secret[] = "the API key's secret, together with api_key_sid";
+    const char *sid, *text;
+
+    if (!take_string(judge, auth, "api_key_sid", key, &sid) ||
+        !take_string(judge, auth, "api_key_secret", secret, &text))
+        return false;
+    if (sid == NULL && text == NULL)
+        return true;
+    if (sid == NULL || !is_sid(sid, "SK"))
+        return wrong(judge, "auth.api_key_sid", sid == NULL ? "missing" : "not valid", key);
+    if (text == NULL || !is_secret(text))
+        return wrong(judge, "auth.api_key_secret", text == NULL ? "missing" : "not valid", secret);
+    d->user = sid;
+    d->password = text;
+    return true;
+}
+
+static bool judge_auth(struct judge *judge, const json_t *config, struct destination *d)
+{
+    static const char account[] = "AC and 32 letters or digits";
+    static const char token[] = "Twilio's auth token";
+    const json_t *auth = json_member(config, "auth");
+    const char *type;
+
+    if (!take_string(judge, config, "auth_type", "TWILIO_AUTH_TOKEN", &type))
+        return false;
+    if (type != NULL && strcmp(type, "TWILIO_AUTH_TOKEN") != 0)
+        return wrong(judge, "auth_type", "not valid", "TWILIO_AUTH_TOKEN");
+    if (!json_is_object(auth))
+        return wrong(judge, "auth", auth == NULL ? "missing" : "not an object",
+                     "account_sid and auth_token");
+    d->account_sid = json_member_string(auth, "account_sid");
+    d->user = d->account_sid;
+    d->password = json_member_string(auth, "auth_token");
+    if (d->account_sid == NULL || !is_sid(d->account_sid, "AC"))
+        return wrong(judge, "auth.account_sid",
+                     json_member(auth, "account_sid") == NULL ? "missing" : "not valid", account);
+    if (d->password == NULL || !is_secret(d->password))
+        return wrong(judge, "auth.auth_token",
+                     json_member(auth, "auth_token") == NULL ? "missing" : "not valid", token);
+    return judge_api_key(judge, auth, d);
+}
+
+/* The pace is the product's promise, not a setting; the fields are there for who reads the row. */
+static bool judge_rate(struct judge *judge, const json_t *config)
+{
+    const json_t *limit = json_member(config, "rate_limit");
+    const json_t *period = json_member(config, "rate_limit_period");
+
+    if (limit != NULL && !(json_is_number(limit) && json_number_value(limit) == 1.0))
+        return wrong(judge, "rate_limit", "not valid", "1 (the pace is locked)");
+    if (period != NULL &&
+        !(json_is_string(period) && strcmp(json_string_value(period), "second") == 0))
+        return wrong(judge, "rate_limit_period", "not valid", "\"second\" (the pace is locked)");
+    return true;
+}
+
+bool destination_parse(const char *type, const char *config, struct destination *ret_destination,
+                       char *why, size_t why_size)
+{
+    struct judge judge = {why, why_size};
+    struct destination *d = ret_destination;
+
+    *d = (struct destination){.json = NULL};
+    if (type == NULL || strcmp(type, "TWILIO_MMS") != 0) {
+        snprintf(why, why_size, "type: '%.64s' is not served here, expected TWILIO_MMS",
+                 type != NULL ? type : "");
+        return false;
+    }
+    if (json_parse(config, strlen(config), &d->json, NULL, 0) != JSON_OK ||
+        !json_is_object(d->json)) {
+        snprintf(why, why_size, "config: not an object, expected the destination's settings");
+        return false;
+    }
+    return judge_names(&judge, d->json) && judge_sender(&judge, d->json, d) &&
+           judge_body(&judge, d->json, d) && judge_media(&judge, d->json, d) &&
+           judge_auth(&judge, d->json, d) && judge_rate(&judge, d->json);
+}
+
+void destination_release(struct destination *destination)
+{
+    static const char *const secrets[] = {"auth_token", "api_key_secret"};
+    const json_t *auth = json_object_get(destination->json, "auth");
+
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        char *secret = (char *)json_member_string(auth, secrets[i]);
+
+        if (secret != NULL)
+            mem_wipe(secret, strlen(secret));
+    }
+    json_decref(destination->json);
+    *destination = (struct destination){.json = NULL};
+}

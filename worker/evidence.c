@@ -1,0 +1,422 @@
+#include "worker/evidence.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "sql.h"
+
+/* A batch is gathered for this long: long enough to share a commit, short against a slot. */
+#define LINGER    (5 * CLOCK_MS)
+#define BATCH_MAX 500
+
+struct slot_move {
+    char *destination_id;
+    int64_t reserved_until;
+    int64_t next_slot_at;
+};
+
+struct batch {
+    struct evidence *evidence;
+    struct slot_move *slots;
+    size_t slot_count, slot_capacity;
+    struct delivery **deliveries;
+    size_t delivery_count, delivery_capacity;
+};
+
+struct evidence {
+    struct evidence_options options;
+    struct event *timer;
+    struct batch *gathering;
+    bool busy; /* a batch is on its way */
+    size_t pending;
+};
+
+/* A delivery that goes back unattempted has no state to go to. */
+static bool is_release(const struct delivery *delivery)
+{
+    return delivery->state == NULL;
+}
+
+static void arm(struct evidence *evidence)
+{
+    static const struct timeval linger = {.tv_usec = LINGER};
+
+    if (!evidence->busy && !event_pending(evidence->timer, EV_TIMEOUT, NULL))
+        event_add(evidence->timer, &linger);
+}
+
+/* ---- batches ---- */
+
+static struct batch *batch_new(struct evidence *evidence)
+{
+    struct batch *batch = mem_zalloc(sizeof *batch);
+
+    batch->evidence = evidence;
+    return batch;
+}
+
+static void batch_free(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->slot_count; i++)
+        free(batch->slots[i].destination_id);
+    free(batch->slots);
+    free(batch->deliveries);
+    free(batch);
+}
+
+static void batch_add(struct batch *batch, struct delivery *delivery)
+{
+    if (batch->delivery_count == batch->delivery_capacity) {
+        batch->delivery_capacity = batch->delivery_capacity > 0 ? batch->delivery_capacity * 2 : 32;
+        batch->deliveries = mem_realloc(batch->deliveries,
+                                        batch->delivery_capacity * sizeof *batch->deliveries);
+    }
+    batch->deliveries[batch->delivery_count++] = delivery;
+}
+
+static void batch_add_slot(struct batch *batch, const struct slot_move *move)
+{
+    if (batch->slot_count == batch->slot_capacity) {
+        batch->slot_capacity = batch->slot_capacity > 0 ? batch->slot_capacity * 2 : 32;
+        batch->slots = mem_realloc(batch->slots, batch->slot_capacity * sizeof *batch->slots);
+    }
+    batch->slots[batch->slot_count++] = *move;
+}
+
+/* ---- statements ---- */
+
+static void add_arrays(struct pg_unit *unit, struct pg_array *arrays, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        pg_unit_array(unit, &arrays[i]);
+        pg_array_release(&arrays[i]);
+    }
+}
+
+static void lock_statement(struct pg_unit *unit, const struct batch *batch)
+{
+    struct pg_array ids;
+
+    pg_array_init(&ids, PG_TEXT);
+    for (size_t i = 0; i < batch->slot_count; i++)
+        pg_array_add_text(&ids, batch->slots[i].destination_id);
+    for (size_t i = 0; i < batch->delivery_count; i++)
+        pg_array_add_text(&ids, batch->deliveries[i]->destination_id);
+    pg_unit_statement(unit, sql_evidence_lock);
+    add_arrays(unit, &ids, 1);
+}
+
+static void slots_statement(struct pg_unit *unit, const struct batch *batch)
+{
+    struct pg_array a[3];
+
+    pg_array_init(&a[0], PG_TEXT);
+    pg_array_init(&a[1], PG_TIMESTAMPTZ);
+    pg_array_init(&a[2], PG_TIMESTAMPTZ);
+    for (size_t i = 0; i < batch->slot_count; i++) {
+        pg_array_add_text(&a[0], batch->slots[i].destination_id);
+        pg_array_add_time(&a[1], batch->slots[i].reserved_until);
+        pg_array_add_time(&a[2], batch->slots[i].next_slot_at);
+    }
+    pg_unit_statement(unit, sql_evidence_slots);
+    add_arrays(unit, a, 3);
+}
+
+static void add_status(struct pg_array *array, int number)
+{
+    if (number == 0)
+        pg_array_add_null(array);
+    else
+        pg_array_add_int4(array, number);
+}
+
+static const char *or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+/* The columns of evidence_attempts.sql, in its order. */
+static const enum pg_type attempt_types[] = {
+    PG_TEXT, PG_INT8, PG_INT4,        PG_TIMESTAMPTZ, PG_UUID,        PG_TEXT,
+    PG_TEXT, PG_TEXT, PG_INT4,        PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ,
+    PG_TIMESTAMPTZ, PG_JSON, PG_INT4, PG_JSON, PG_TEXT, PG_TEXT,
+    PG_TEXT, PG_INT4, PG_TEXT,        PG_JSON,
+};
+
+#define ATTEMPT_COLUMNS (sizeof attempt_types / sizeof attempt_types[0])
+
+static void add_attempt(struct pg_array *a, const struct delivery *d)
+{
+    const struct verdict *v = &d->verdict;
+
+    pg_array_add_text(a++, d->destination_id);
+    pg_array_add_int8(a++, d->id);
+    pg_array_add_int4(a++, d->attempt);
+    pg_array_add_time(a++, d->lease_until);
+    pg_array_add_uuid(a++, d->result_id);
+    pg_array_add_text(a++, outcome_name(v->outcome));
+    pg_array_add_text(a++, v->reason);
+    pg_array_add_text(a++, d->state);
+    pg_array_add_int4(a++, d->budget_spent);
+    pg_array_add_time(a++, d->slot_at);
+    pg_array_add_time(a++, d->started_at);
+    pg_array_add_time(a++, d->finished_at);
+    pg_array_add_time(a++, d->next_attempt_at);
+    pg_array_add_text(a++, d->request.evidence);
+    add_status(a++, v->http_status);
+    pg_array_add_text(a++, d->response_headers);
+    pg_array_add_text(a++, d->response_body);
+    pg_array_add_text(a++, or_null(v->message_sid));
+    pg_array_add_text(a++, or_null(v->message_status));
+    add_status(a++, v->error_code);
+    pg_array_add_text(a++, or_null(v->error_message));
+    pg_array_add_text(a++, d->timing);
+}
+
+static size_t attempts_statement(struct pg_unit *unit, const struct batch *batch)
+{
+    struct pg_array a[ATTEMPT_COLUMNS];
+    size_t count = 0;
+
+    for (size_t i = 0; i < ATTEMPT_COLUMNS; i++)
+        pg_array_init(&a[i], attempt_types[i]);
+    for (size_t i = 0; i < batch->delivery_count; i++) {
+        if (!is_release(batch->deliveries[i])) {
+            add_attempt(a, batch->deliveries[i]);
+            count++;
+        }
+    }
+    if (count > 0) {
+        pg_unit_statement(unit, sql_evidence_attempts);
+        add_arrays(unit, a, ATTEMPT_COLUMNS);
+        pg_unit_text(unit, batch->evidence->options.worker);
+    }
+    return count;
+}
+
+static void release_statement(struct pg_unit *unit, const struct batch *batch)
+{
+    struct pg_array a[4];
+
+    pg_array_init(&a[0], PG_TEXT);
+    pg_array_init(&a[1], PG_INT8);
+    pg_array_init(&a[2], PG_INT4);
+    pg_array_init(&a[3], PG_TIMESTAMPTZ);
+    for (size_t i = 0; i < batch->delivery_count; i++) {
+        const struct delivery *d = batch->deliveries[i];
+
+        if (!is_release(d))
+            continue;
+        pg_array_add_text(&a[0], d->destination_id);
+        pg_array_add_int8(&a[1], d->id);
+        pg_array_add_int4(&a[2], d->attempt);
+        pg_array_add_time(&a[3], d->lease_until);
+    }
+    pg_unit_statement(unit, sql_evidence_release);
+    add_arrays(unit, a, 4);
+}
+
+/* When its destination must be looked at because of this delivery; 0: not. */
+static int64_t wake_at(const struct delivery *delivery)
+{
+    if (is_release(delivery))
+        return delivery->slot_at;
+    return strcmp(delivery->state, "pending") == 0 ? delivery->next_attempt_at : 0;
+}
+
+static void wake_statement(struct pg_unit *unit, const struct batch *batch)
+{
+    struct pg_array a[5];
+    size_t count = 0;
+
+    pg_array_init(&a[0], PG_TEXT);
+    pg_array_init(&a[1], PG_TIMESTAMPTZ);
+    pg_array_init(&a[2], PG_TIMESTAMPTZ);
+    pg_array_init(&a[3], PG_TEXT);
+    pg_array_init(&a[4], PG_INT4);
+    for (size_t i = 0; i < batch->delivery_count; i++) {
+        const struct delivery *d = batch->deliveries[i];
+
+        if (wake_at(d) == 0 && !d->well)
+            continue;
+        pg_array_add_text(&a[0], d->destination_id);
+        pg_array_add_time(&a[1], wake_at(d));
+        pg_array_add_time(&a[2], d->parked_until);
+        pg_array_add_text(&a[3], d->parked_until != 0 ? d->verdict.reason : NULL);
+        pg_array_add_int4(&a[4], d->well);
+        count++;
+    }
+    if (count > 0) {
+        pg_unit_statement(unit, sql_evidence_wake);
+        add_arrays(unit, a, 5);
+    }
+    for (size_t i = 0; i < 5; i++)
+        pg_array_release(&a[i]);
+}
+
+/* ---- sending ---- */
+
+static void batch_send(struct batch *batch);
+
+/* Everything that waited for a batch, one batch each: one row must not hold up the others. */
+static void send_singly(struct batch *batch)
+{
+    struct batch *single = batch_new(batch->evidence);
+
+    for (size_t i = 0; i < batch->slot_count; i++) {
+        batch_add_slot(single, &batch->slots[i]);
+        batch->slots[i].destination_id = NULL;
+    }
+    if (single->slot_count > 0)
+        batch_send(single);
+    else
+        batch_free(single);
+    for (size_t i = 0; i < batch->delivery_count; i++) {
+        single = batch_new(batch->evidence);
+        batch_add(single, batch->deliveries[i]);
+        batch_send(single);
+    }
+    batch_free(batch);
+}
+
+static void batch_end(struct batch *batch, bool stored)
+{
+    struct evidence *evidence = batch->evidence;
+
+    evidence->pending -= batch->slot_count + batch->delivery_count;
+    for (size_t i = 0; i < batch->delivery_count; i++)
+        evidence->options.committed(evidence->options.arg, batch->deliveries[i], stored);
+    batch_free(batch);
+}
+
+static enum pg_next batch_done(void *arg, const struct pg_reply *reply)
+{
+    struct batch *batch = arg;
+    struct evidence *evidence = batch->evidence;
+    bool single = batch->slot_count + batch->delivery_count == 1;
+
+    if (reply->status == PG_LOST || (reply->status == PG_FAILED && reply->transient)) {
+        log_warn("evidence not written yet, trying again", log_str("error", reply->message),
+                 log_int("attempts", (int64_t)batch->delivery_count));
+        return PG_REPEAT;
+    }
+    evidence->busy = false;
+    if (reply->status == PG_OK) {
+        batch_end(batch, true);
+    } else if (single || batch->delivery_count == 0) {
+        log_error("evidence refused by PostgreSQL", log_str("sqlstate", reply->sqlstate),
+                  log_str("error", reply->message),
+                  log_str("event_id",
+                          batch->delivery_count > 0 ? batch->deliveries[0]->event_id : NULL));
+        batch_end(batch, false);
+    } else {
+        send_singly(batch);
+    }
+    if (evidence->gathering != NULL)
+        arm(evidence);
+    return PG_FINISHED;
+}
+
+static void batch_send(struct batch *batch)
+{
+    struct pg_unit *unit = pg_unit_new(batch_done, batch);
+    size_t attempts;
+
+    lock_statement(unit, batch);
+    if (batch->slot_count > 0)
+        slots_statement(unit, batch);
+    attempts = attempts_statement(unit, batch);
+    if (attempts < batch->delivery_count)
+        release_statement(unit, batch);
+    wake_statement(unit, batch);
+    batch->evidence->busy = true;
+    pg_submit(batch->evidence->options.pg, unit);
+}
+
+static void send_gathered(struct evidence *evidence)
+{
+    struct batch *batch = evidence->gathering;
+
+    evidence->gathering = NULL;
+    event_del(evidence->timer);
+    if (batch != NULL)
+        batch_send(batch);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct evidence *evidence = arg;
+
+    (void)fd;
+    (void)what;
+    if (!evidence->busy)
+        send_gathered(evidence);
+}
+
+static struct batch *gather(struct evidence *evidence)
+{
+    evidence->pending++;
+    if (evidence->gathering == NULL)
+        evidence->gathering = batch_new(evidence);
+    return evidence->gathering;
+}
+
+static void gathered(struct evidence *evidence)
+{
+    if (!evidence->busy && evidence->gathering->delivery_count >= BATCH_MAX)
+        send_gathered(evidence);
+    else
+        arm(evidence);
+}
+
+void evidence_slot(struct evidence *evidence, const char *destination_id, int64_t reserved_until,
+                   int64_t next_slot_at)
+{
+    struct slot_move move = {mem_strdup(destination_id), reserved_until, next_slot_at};
+
+    batch_add_slot(gather(evidence), &move);
+    gathered(evidence);
+}
+
+void evidence_attempt(struct evidence *evidence, struct delivery *delivery)
+{
+    batch_add(gather(evidence), delivery);
+    gathered(evidence);
+}
+
+void evidence_release(struct evidence *evidence, struct delivery *delivery)
+{
+    delivery->state = NULL;
+    evidence_slot(evidence, delivery->destination_id, delivery->reserved_until, delivery->slot_at);
+    evidence_attempt(evidence, delivery);
+}
+
+size_t evidence_pending(const struct evidence *evidence)
+{
+    return evidence->pending;
+}
+
+struct evidence *evidence_open(const struct evidence_options *options)
+{
+    struct evidence *evidence = mem_zalloc(sizeof *evidence);
+
+    evidence->options = *options;
+    evidence->timer = evtimer_new(options->base, on_timer, evidence);
+    return evidence;
+}
+
+void evidence_close(struct evidence *evidence)
+{
+    if (evidence == NULL)
+        return;
+    event_free(evidence->timer);
+    if (evidence->gathering != NULL) {
+        for (size_t i = 0; i < evidence->gathering->delivery_count; i++)
+            delivery_free(evidence->gathering->deliveries[i]);
+        batch_free(evidence->gathering);
+    }
+    free(evidence);
+}

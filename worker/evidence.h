@@ -1,0 +1,51 @@
+#ifndef WORKER_EVIDENCE_H
+#define WORKER_EVIDENCE_H
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "common/pg.h"
+#include "worker/delivery.h"
+
+/*
+ * Writes what happened to PostgreSQL, in batches: while one batch is on its way the next gathers.
+ * A batch whose commit got lost is written again; every statement names the state, lease and
+ * attempt that it expects, so a repetition changes nothing.
+ */
+struct evidence;
+
+struct evidence_options {
+    struct event_base *base;
+    struct pg *pg;      /* borrowed */
+    const char *worker; /* borrowed */
+    /*
+     * Told once an attempt is committed; takes the delivery over. `stored` false: PostgreSQL
+     * refused the row itself; the lease will run out, and the delivery becomes unknown.
+     */
+    void (*committed)(void *arg, struct delivery *delivery, bool stored);
+    void *arg;
+};
+
+struct evidence *evidence_open(const struct evidence_options *options);
+void evidence_close(struct evidence *evidence);
+
+/*
+ * Moves a destination's next slot from `reserved_until` to where it belongs. Both are the
+ * database's clock.
+ */
+void evidence_slot(struct evidence *evidence, const char *destination_id, int64_t reserved_until,
+                   int64_t next_slot_at);
+
+/* Stores a settled attempt. Takes the delivery over until `committed`. */
+void evidence_attempt(struct evidence *evidence, struct delivery *delivery);
+
+/*
+ * Gives a delivery that was claimed and not attempted back to the queue, and its slot with it.
+ * Takes the delivery over until `committed`.
+ */
+void evidence_release(struct evidence *evidence, struct delivery *delivery);
+
+/* What is gathered or on its way. */
+size_t evidence_pending(const struct evidence *evidence);
+
+#endif

@@ -1,0 +1,160 @@
+#include "worker/health.h"
+
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+
+#define METRICS_MAX_BYTES ((size_t)1 << 20)
+/* Who asks needs neither a body nor long headers. */
+#define REQUEST_MAX_BYTES 8192
+
+static const char *const part_names[HEALTH_PARTS] = {
+    "postgresql (intake)", "postgresql (pacer)", "postgresql (evidence)", "kafka", "stopping",
+};
+
+struct health {
+    struct evhttp *server;
+    char reasons[HEALTH_PARTS][256]; /* "" if the part is there */
+};
+
+static struct metric ready_metric = {
+    "mms_worker_ready", "gauge", "1 if everything the worker depends on is there", NULL, 0, NULL};
+
+static void reply(struct evhttp_request *request, int status, const char *text)
+{
+    struct evbuffer *body = evbuffer_new();
+
+    evbuffer_add(body, text, strlen(text));
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
+                      "text/plain; version=0.0.4; charset=utf-8");
+    evhttp_send_reply(request, status, NULL, body);
+    evbuffer_free(body);
+}
+
+static void on_healthz(struct evhttp_request *request, void *arg)
+{
+    (void)arg;
+    reply(request, 200, "ok\n");
+}
+
+static void on_readyz(struct evhttp_request *request, void *arg)
+{
+    const struct health *health = arg;
+    struct buf text;
+
+    buf_init(&text, 4096);
+    for (int i = 0; i < HEALTH_PARTS; i++) {
+        if (health->reasons[i][0] != '\0')
+            buf_printf(&text, "%s: %s\n", part_names[i], health->reasons[i]);
+    }
+    if (text.length == 0)
+        buf_add_string(&text, "ok\n");
+    reply(request, health_is_ready(health) ? 200 : 503, text.data);
+    buf_release(&text);
+}
+
+static void on_metrics(struct evhttp_request *request, void *arg)
+{
+    struct buf text;
+
+    (void)arg;
+    buf_init(&text, METRICS_MAX_BYTES);
+    metrics_write(&text);
+    reply(request, 200, text.data != NULL ? text.data : "");
+    buf_release(&text);
+}
+
+static void on_other(struct evhttp_request *request, void *arg)
+{
+    (void)arg;
+    reply(request, 404, "not found: there are /healthz, /readyz and /metrics\n");
+}
+
+/* The port that was taken, for who gave port 0. */
+static int bound_port(struct evhttp_bound_socket *socket)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+
+    if (getsockname(evhttp_bound_socket_get_fd(socket), (struct sockaddr *)&address, &length) != 0)
+        return 0;
+    if (address.ss_family == AF_INET6)
+        return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    return ntohs(((struct sockaddr_in *)&address)->sin_port);
+}
+
+struct health *health_open(struct event_base *base, const char *listen, char *error,
+                           size_t error_size)
+{
+    struct health *health = mem_zalloc(sizeof *health);
+    const char *colon = strrchr(listen, ':');
+    char *address = mem_copy(listen, (size_t)(colon - listen));
+    struct evhttp_bound_socket *socket;
+
+    for (int i = 0; i < HEALTH_PARTS; i++)
+        snprintf(health->reasons[i], sizeof health->reasons[i], "not tried yet");
+    health->reasons[HEALTH_STOPPING][0] = '\0';
+    metrics_register(&ready_metric);
+    health->server = evhttp_new(base);
+    evhttp_set_allowed_methods(health->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+    evhttp_set_max_headers_size(health->server, REQUEST_MAX_BYTES);
+    evhttp_set_max_body_size(health->server, REQUEST_MAX_BYTES);
+    evhttp_set_timeout(health->server, 10);
+    evhttp_set_cb(health->server, "/healthz", on_healthz, health);
+    evhttp_set_cb(health->server, "/readyz", on_readyz, health);
+    evhttp_set_cb(health->server, "/metrics", on_metrics, health);
+    evhttp_set_gencb(health->server, on_other, health);
+    socket = evhttp_bind_socket_with_handle(health->server, address,
+                                            (ev_uint16_t)strtol(colon + 1, NULL, 10));
+    free(address);
+    if (socket == NULL) {
+        snprintf(error, error_size, "MMS_HTTP_LISTEN: cannot listen on %s", listen);
+        health_close(health);
+        return NULL;
+    }
+    log_info("listening", log_int("port", bound_port(socket)));
+    return health;
+}
+
+void health_close(struct health *health)
+{
+    if (health == NULL)
+        return;
+    evhttp_free(health->server);
+    free(health);
+}
+
+bool health_is_ready(const struct health *health)
+{
+    for (int i = 0; i < HEALTH_PARTS; i++) {
+        if (health->reasons[i][0] != '\0')
+            return false;
+    }
+    return true;
+}
+
+void health_set(struct health *health, enum health_part part, const char *reason)
+{
+    char *held = health->reasons[part];
+
+    if (strcmp(held, reason != NULL ? reason : "") == 0)
+        return;
+    snprintf(held, sizeof health->reasons[part], "%s", reason != NULL ? reason : "");
+    ready_metric.value = health_is_ready(health);
+    if (part == HEALTH_STOPPING)
+        return;
+    if (reason == NULL)
+        log_info("ready", log_str("part", part_names[part]));
+    else
+        log_warn("not ready, trying again", log_str("part", part_names[part]),
+                 log_str("reason", reason));
+}

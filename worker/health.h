@@ -1,0 +1,33 @@
+#ifndef WORKER_HEALTH_H
+#define WORKER_HEALTH_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * What the worker depends on, and whether it is there: each change is one log line, and /readyz
+ * says so to who asks. Also serves /healthz (the loop turns) and /metrics.
+ */
+struct health;
+
+enum health_part {
+    HEALTH_POSTGRESQL_INTAKE,
+    HEALTH_POSTGRESQL_PACER,
+    HEALTH_POSTGRESQL_EVIDENCE,
+    HEALTH_KAFKA,
+    HEALTH_STOPPING,
+    HEALTH_PARTS
+};
+
+/* Listens on `listen` (address:port; port 0 takes any). NULL and one line in `error` on failure. */
+struct health *health_open(struct event_base *base, const char *listen, char *error,
+                           size_t error_size);
+void health_close(struct health *health);
+
+/* `reason`: why the part is not there; NULL if it is. Parts begin as "not tried yet". */
+void health_set(struct health *health, enum health_part part, const char *reason);
+
+bool health_is_ready(const struct health *health);
+
+#endif

@@ -1,0 +1,328 @@
+#include "worker/intake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "common/utf8.h"
+#include "sql.h"
+#include "worker/event.h"
+
+#define BATCH_MAX       500
+#define BATCH_MAX_BYTES ((size_t)4 << 20)
+/* Trace headers are short (W3C: tracestate up to 512 characters); longer ones are left out. */
+#define TRACE_MAX 1024
+
+/* Messages [from, to) of the batch in hand, as one transaction. */
+struct range {
+    struct intake *intake;
+    int from, to;
+    bool refused; /* PostgreSQL refused this one event as a delivery: it becomes a rejected event */
+};
+
+struct intake {
+    struct intake_options options;
+    struct kafka_consumer *consumer;
+    rd_kafka_message_t *const *messages; /* the batch in hand; NULL: none */
+    int ranges;                          /* transactions of it that are not done yet */
+    int64_t taken, rejected;
+    bool stopped;
+};
+
+static struct metric read_metric = {"mms_events_read_total", "counter",
+                                    "Events read from Kafka, repeated ones included", NULL, 0, NULL};
+static struct metric taken_metric = {
+    "mms_events_taken_total", "counter", "Events that became deliveries", NULL, 0, NULL};
+static struct metric rejected_metric = {
+    "mms_events_rejected_total", "counter", "Events rejected", NULL, 0, NULL};
+
+static void submit(struct intake *intake, int from, int to, bool refused);
+
+/* ---- arrays ---- */
+
+enum event_array {
+    E_EVENT_ID,
+    E_DESTINATION_ID,
+    E_CONNECTION_ID,
+    E_EVENT,
+    E_KEY,
+    E_TRACEPARENT,
+    E_TRACESTATE,
+    E_TOPIC,
+    E_PARTITION,
+    E_OFFSET,
+    E_COUNT
+};
+
+enum rejected_array {
+    R_TOPIC,
+    R_PARTITION,
+    R_OFFSET,
+    R_EVENT_ID,
+    R_DESTINATION_ID,
+    R_CONNECTION_ID,
+    R_KEY,
+    R_BYTES,
+    R_REASON,
+    R_DETAIL,
+    R_TRACEPARENT,
+    R_TRACESTATE,
+    R_COUNT
+};
+
+static const enum pg_type event_types[E_COUNT] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_JSON, PG_BYTEA,
+                                                  PG_TEXT, PG_TEXT, PG_TEXT, PG_INT4, PG_INT8};
+static const enum pg_type rejected_types[R_COUNT] = {
+    PG_TEXT,  PG_INT4,  PG_INT8, PG_TEXT, PG_TEXT, PG_TEXT,
+    PG_BYTEA, PG_BYTEA, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT};
+
+static void arrays_init(struct pg_array *arrays, const enum pg_type *types, int count)
+{
+    for (int i = 0; i < count; i++)
+        pg_array_init(&arrays[i], types[i]);
+}
+
+static void arrays_give(struct pg_unit *unit, struct pg_array *arrays, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (unit != NULL)
+            pg_unit_array(unit, &arrays[i]);
+        pg_array_release(&arrays[i]);
+    }
+}
+
+static void add_bytes(struct pg_array *array, const void *bytes, size_t length)
+{
+    if (bytes == NULL)
+        pg_array_add_null(array);
+    else
+        pg_array_add_bytes(array, bytes, length);
+}
+
+/* A record's header as text, if it is usable as that. */
+static void add_header(struct pg_array *array, const rd_kafka_message_t *message, const char *name)
+{
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t length;
+
+    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        rd_kafka_header_get_last(headers, name, &value, &length) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        value != NULL && length <= TRACE_MAX && utf8_valid(value, length) &&
+        memchr(value, '\0', length) == NULL)
+        pg_array_add_bytes(array, value, length);
+    else
+        pg_array_add_null(array);
+}
+
+static void add_event(struct pg_array *a, const rd_kafka_message_t *message,
+                      const struct event *event)
+{
+    pg_array_add_text(&a[E_EVENT_ID], event->event_id);
+    pg_array_add_text(&a[E_DESTINATION_ID], event->destination_id);
+    pg_array_add_text(&a[E_CONNECTION_ID], event->connection_id);
+    pg_array_add_bytes(&a[E_EVENT], message->payload, message->len);
+    add_bytes(&a[E_KEY], message->key, message->key_len);
+    add_header(&a[E_TRACEPARENT], message, "traceparent");
+    add_header(&a[E_TRACESTATE], message, "tracestate");
+    pg_array_add_text(&a[E_TOPIC], rd_kafka_topic_name(message->rkt));
+    pg_array_add_int4(&a[E_PARTITION], message->partition);
+    pg_array_add_int8(&a[E_OFFSET], message->offset);
+}
+
+static void add_rejected(struct pg_array *a, const rd_kafka_message_t *message,
+                         const struct event *event, const struct event_rejection *rejection)
+{
+    pg_array_add_text(&a[R_TOPIC], rd_kafka_topic_name(message->rkt));
+    pg_array_add_int4(&a[R_PARTITION], message->partition);
+    pg_array_add_int8(&a[R_OFFSET], message->offset);
+    pg_array_add_text(&a[R_EVENT_ID], event->event_id);
+    pg_array_add_text(&a[R_DESTINATION_ID], event->destination_id);
+    pg_array_add_text(&a[R_CONNECTION_ID], event->connection_id);
+    add_bytes(&a[R_KEY], message->key, message->key_len);
+    add_bytes(&a[R_BYTES], message->payload, message->len);
+    pg_array_add_text(&a[R_REASON], rejection->reason);
+    pg_array_add_text(&a[R_DETAIL], rejection->detail);
+    add_header(&a[R_TRACEPARENT], message, "traceparent");
+    add_header(&a[R_TRACESTATE], message, "tracestate");
+}
+
+/* ---- a transaction ---- */
+
+static void judge(const struct intake *intake, const struct range *range, struct pg_array *events,
+                  struct pg_array *rejected)
+{
+    for (int i = range->from; i < range->to; i++) {
+        const rd_kafka_message_t *message = intake->messages[i];
+        struct event_rejection rejection = {
+            "REFUSED_BY_DATABASE", "PostgreSQL refused to store the event; the worker's log says why"};
+        struct event event;
+
+        if (event_parse(message->payload, message->len, &event, &rejection) &&
+            !range->refused)
+            add_event(events, message, &event);
+        else
+            add_rejected(rejected, message, &event, &rejection);
+        event_release(&event);
+    }
+}
+
+static void batch_done(struct intake *intake)
+{
+    intake->messages = NULL;
+    kafka_consumer_done(intake->consumer);
+    taken_metric.value += intake->taken;
+    rejected_metric.value += intake->rejected;
+    intake->options.taken(intake->options.arg, intake->taken, intake->rejected);
+}
+
+/* Something in the range isn't to PostgreSQL's taste: halves, until it is one event. */
+static void split(const struct range *range, const struct pg_reply *reply)
+{
+    const rd_kafka_message_t *message = range->intake->messages[range->from];
+    int middle = range->from + (range->to - range->from) / 2;
+
+    if (range->to - range->from > 1) {
+        submit(range->intake, range->from, middle, false);
+        submit(range->intake, middle, range->to, false);
+        return;
+    }
+    log_error("event refused by PostgreSQL", log_str("sqlstate", reply->sqlstate),
+              log_str("error", reply->message), log_str("topic", rd_kafka_topic_name(message->rkt)),
+              log_int("partition", message->partition), log_int("offset", message->offset));
+    submit(range->intake, range->from, range->to, true);
+}
+
+static int64_t count_of(const PGresult *result)
+{
+    return PQntuples(result) == 1 ? pg_int8(result, 0, 0) : atoll(PQcmdTuples((PGresult *)result));
+}
+
+static enum pg_next range_done(void *arg, const struct pg_reply *reply)
+{
+    struct range *range = arg;
+    struct intake *intake = range->intake;
+
+    if (reply->status == PG_LOST ||
+        (reply->status == PG_FAILED && (reply->transient || range->refused))) {
+        log_warn("events not stored yet, trying again", log_str("error", reply->message));
+        return PG_REPEAT;
+    }
+    if (reply->status == PG_FAILED) {
+        split(range, reply);
+    } else {
+        intake->rejected += count_of(reply->results[0]);
+        if (PQntuples(reply->results[1]) == 1) {
+            intake->taken += pg_int8(reply->results[1], 0, 0);
+            intake->rejected += pg_int8(reply->results[1], 0, 1);
+        }
+    }
+    free(range);
+    if (--intake->ranges == 0)
+        batch_done(intake);
+    return PG_FINISHED;
+}
+
+static void submit_range(struct range *range)
+{
+    struct intake *intake = range->intake;
+    struct pg_unit *unit = pg_unit_new(range_done, range);
+    struct pg_array events[E_COUNT], rejected[R_COUNT];
+    struct pg_array woken;
+
+    arrays_init(events, event_types, E_COUNT);
+    arrays_init(rejected, rejected_types, R_COUNT);
+    judge(intake, range, events, rejected);
+    woken = events[E_DESTINATION_ID];
+    pg_unit_statement(unit, sql_reject);
+    arrays_give(unit, rejected, R_COUNT);
+    pg_unit_text(unit, intake->options.worker);
+    pg_unit_statement(unit, sql_intake);
+    for (int i = 0; i < E_COUNT; i++)
+        pg_unit_array(unit, &events[i]);
+    pg_unit_text(unit, intake->options.worker);
+    pg_unit_statement(unit, sql_intake_wake);
+    pg_unit_array(unit, &woken);
+    arrays_give(NULL, events, E_COUNT);
+    pg_submit(intake->options.pg, unit);
+}
+
+static void submit(struct intake *intake, int from, int to, bool refused)
+{
+    struct range *range = mem_zalloc(sizeof *range);
+
+    *range = (struct range){intake, from, to, refused};
+    intake->ranges++;
+    submit_range(range);
+}
+
+static void on_batch(void *arg, rd_kafka_message_t *const *messages, int count)
+{
+    struct intake *intake = arg;
+
+    read_metric.value += count;
+    intake->messages = messages;
+    intake->taken = intake->rejected = 0;
+    submit(intake, 0, count, false);
+}
+
+static void on_changed(void *arg, const char *reason, bool fatal)
+{
+    struct intake *intake = arg;
+
+    intake->options.changed(intake->options.arg, reason, fatal);
+}
+
+void intake_hold(struct intake *intake, bool hold)
+{
+    if (!intake->stopped)
+        kafka_consumer_hold(intake->consumer, hold);
+}
+
+void intake_stop(struct intake *intake)
+{
+    kafka_consumer_hold(intake->consumer, true);
+    intake->stopped = true;
+}
+
+bool intake_is_busy(const struct intake *intake)
+{
+    return intake->messages != NULL;
+}
+
+struct intake *intake_open(const struct intake_options *options, char *error, size_t error_size)
+{
+    struct intake *intake = mem_zalloc(sizeof *intake);
+    const struct kafka_consumer_options consumer = {.bootstrap_servers = options->bootstrap_servers,
+                                                    .group = options->group,
+                                                    .topics = options->topics,
+                                                    .properties = options->properties,
+                                                    .batch_max = BATCH_MAX,
+                                                    .batch_max_bytes = BATCH_MAX_BYTES,
+                                                    .batch = on_batch,
+                                                    .changed = on_changed,
+                                                    .arg = intake};
+
+    intake->options = *options;
+    intake->consumer = kafka_consumer_open(options->base, &consumer, error, error_size);
+    if (intake->consumer == NULL) {
+        free(intake);
+        return NULL;
+    }
+    metrics_register(&read_metric);
+    metrics_register(&taken_metric);
+    metrics_register(&rejected_metric);
+    return intake;
+}
+
+void intake_close(struct intake *intake)
+{
+    if (intake == NULL)
+        return;
+    kafka_consumer_close(intake->consumer);
+    free(intake);
+}

@@ -1,0 +1,293 @@
+#include "worker/outcome.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/utf8.h"
+
+#define RETRY_AFTER_MAX (3600 * CLOCK_SECOND)
+
+struct rule {
+    int code;
+    enum outcome outcome;
+    enum scope scope;
+    const char *reason;
+};
+
+/*
+ * Twilio's error codes (https://www.twilio.com/docs/api/errors). A code decides before the HTTP
+ * status does: 21611 is a 429 like 20429, and means something else. Only codes that a create
+ * request is answered with stand here; codes that a message gets later are another matter.
+ */
+static const struct rule rules[] = {
+    /* The account or its credentials. */
+    {10001, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_INACTIVE"},
+    {20003, OUTCOME_RETRY, SCOPE_DESTINATION, "AUTHENTICATION_FAILED"},
+    {20005, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_INACTIVE"},
+    {20006, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCESS_DENIED"},
+    {20008, OUTCOME_RETRY, SCOPE_DESTINATION, "TEST_CREDENTIALS"},
+    {20403, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_CLOSED"},
+    {20404, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_NOT_FOUND"},
+    {20426, OUTCOME_RETRY, SCOPE_DESTINATION, "UPGRADE_REQUIRED"},
+    {30002, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_SUSPENDED"},
+    {30037, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_DISABLED"},
+    {30454, OUTCOME_RETRY, SCOPE_DESTINATION, "DAILY_LIMIT"},
+    {63038, OUTCOME_RETRY, SCOPE_DESTINATION, "DAILY_LIMIT"},
+    {70051, OUTCOME_RETRY, SCOPE_DESTINATION, "API_KEY_RESTRICTED"},
+    {90010, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_INACTIVE"},
+    /* The sender, the messaging service, or another setting of the row. */
+    {21212, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_INVALID"},
+    {21408, OUTCOME_RETRY, SCOPE_DESTINATION, "REGION_NOT_ENABLED"},
+    {21601, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_CAPABLE"},
+    {21603, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_MISSING"},
+    {21606, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_CAPABLE"},
+    {21607, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_TRIAL_NUMBER"},
+    {21609, OUTCOME_RETRY, SCOPE_DESTINATION, "STATUS_CALLBACK_INVALID"},
+    {21611, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_QUEUE_FULL"},
+    {21616, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_AMBIGUOUS"},
+    {21621, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_CAPABLE"},
+    {21622, OUTCOME_RETRY, SCOPE_DESTINATION, "MMS_NOT_ENABLED"},
+    {21624, OUTCOME_RETRY, SCOPE_DESTINATION, "VALIDITY_PERIOD_INVALID"},
+    {21659, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_INVALID"},
+    {21660, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_OWNED"},
+    {21661, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_CAPABLE"},
+    {21701, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_SERVICE_NOT_FOUND"},
+    {21702, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_SERVICE_UNAVAILABLE"},
+    {21704, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_SERVICE_EMPTY"},
+    {21705, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_SERVICE_INVALID"},
+    /* This message's recipient or content. */
+    {20422, OUTCOME_FAILED, SCOPE_MESSAGE, "PARAMETER_INVALID"},
+    {21211, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_INVALID"},
+    {21214, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_UNREACHABLE"},
+    {21217, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_INVALID"},
+    {21265, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_IS_SHORT_CODE"},
+    {21266, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_IS_SENDER"},
+    {21602, OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_REQUIRED"},
+    {21604, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_MISSING"},
+    {21608, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_NOT_VERIFIED"},
+    {21610, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_OPTED_OUT"},
+    {21612, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_UNREACHABLE"},
+    {21614, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_NOT_MOBILE"},
+    {21617, OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_TOO_LONG"},
+    {21618, OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_REFUSED"},
+    {21619, OUTCOME_FAILED, SCOPE_MESSAGE, "CONTENT_REQUIRED"},
+    {21620, OUTCOME_FAILED, SCOPE_MESSAGE, "MEDIA_URL_INVALID"},
+    {21623, OUTCOME_FAILED, SCOPE_MESSAGE, "MEDIA_URLS_COUNT"},
+    {21635, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_IS_LANDLINE"},
+    {21703, OUTCOME_FAILED, SCOPE_MESSAGE, "MESSAGING_SERVICE_NOT_CAPABLE"},
+    /* "Never processed and always safe to retry" (error page 20429). */
+    {20429, OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS"},
+    {63017, OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS"},
+    {63018, OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS"},
+    /* "POST requests are not idempotent" (error page 20500). */
+    {20500, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "SERVER_ERROR"},
+    {20503, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "SERVER_ERROR"},
+    {20504, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "SERVER_ERROR"},
+};
+
+const char *outcome_name(enum outcome outcome)
+{
+    static const char *const names[] = {"accepted", "retry", "failed", "unknown", "expired"};
+
+    return names[outcome];
+}
+
+static void set_message(struct verdict *verdict, const char *text)
+{
+    struct buf clean;
+
+    buf_init(&clean, sizeof verdict->error_message - 1);
+    utf8_clean(&clean, text, strlen(text));
+    snprintf(verdict->error_message, sizeof verdict->error_message, "%s",
+             clean.data != NULL ? clean.data : "");
+    buf_release(&clean);
+}
+
+static void decide(struct verdict *verdict, enum outcome outcome, enum scope scope,
+                   const char *reason, const char *message)
+{
+    verdict->outcome = outcome;
+    verdict->scope = scope;
+    verdict->reason = reason;
+    if (verdict->error_message[0] == '\0' && message != NULL)
+        set_message(verdict, message);
+}
+
+/* A message's id: two letters and 32 hexadecimal digits; MM for MMS, SM where it became an SMS. */
+static bool is_message_sid(const char *text)
+{
+    size_t length = strlen(text);
+
+    if (length != 34 || (strncmp(text, "MM", 2) != 0 && strncmp(text, "SM", 2) != 0))
+        return false;
+    for (size_t i = 2; i < length; i++) {
+        if (!isxdigit((unsigned char)text[i]))
+            return false;
+    }
+    return true;
+}
+
+static const struct rule *find_rule(int code)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (rules[i].code == code)
+            return &rules[i];
+    }
+    return NULL;
+}
+
+/* What Twilio's error body says, if it is one. */
+static void read_error(const json_t *answer, struct verdict *verdict)
+{
+    const json_t *code = json_object_get(answer, "code");
+    const char *message = json_member_string(answer, "message");
+
+    if (json_is_integer(code) && json_integer_value(code) > 0 && json_integer_value(code) < 1000000)
+        verdict->error_code = (int)json_integer_value(code);
+    if (message != NULL)
+        set_message(verdict, message);
+}
+
+static void judge_success(const json_t *answer, struct verdict *verdict)
+{
+    const char *sid = json_member_string(answer, "sid");
+    const char *status = json_member_string(answer, "status");
+
+    if (sid == NULL || !is_message_sid(sid)) {
+        decide(verdict, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "ANSWER_UNREADABLE",
+               "Twilio's answer says success, but has no readable message SID");
+        return;
+    }
+    snprintf(verdict->message_sid, sizeof verdict->message_sid, "%s", sid);
+    if (status != NULL && strlen(status) < sizeof verdict->message_status &&
+        !utf8_has_control(status))
+        snprintf(verdict->message_status, sizeof verdict->message_status, "%s", status);
+    decide(verdict, OUTCOME_ACCEPTED, SCOPE_MESSAGE, NULL, NULL);
+}
+
+/* Codes are added without notice; the HTTP status decides about those that we don't know. */
+static void judge_status(int status, struct verdict *verdict)
+{
+    switch (status) {
+    case 401:
+    case 403:
+        decide(verdict, OUTCOME_RETRY, SCOPE_DESTINATION, "AUTHENTICATION_FAILED",
+               "the credentials were refused");
+        return;
+    case 404:
+        decide(verdict, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_NOT_FOUND",
+               "the account's address was not found");
+        return;
+    case 407:
+    case 451:
+        decide(verdict, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCESS_DENIED", "access was denied");
+        return;
+    case 408:
+        decide(verdict, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "TIMEOUT", "the server timed out");
+        return;
+    case 425:
+    case 429:
+        decide(verdict, OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", "too many requests");
+        return;
+    default:
+        break;
+    }
+    if (status >= 500)
+        decide(verdict, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "SERVER_ERROR",
+               "the server failed; the message may have been sent");
+    else if (status >= 400)
+        decide(verdict, OUTCOME_FAILED, SCOPE_MESSAGE, "REQUEST_REFUSED",
+               "the request was refused");
+    else if (status >= 300)
+        decide(verdict, OUTCOME_RETRY, SCOPE_DESTINATION, "REDIRECTED",
+               "the answer was a redirect, which is never followed; check MMS_TWILIO_BASE_URL");
+    else
+        decide(verdict, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "ANSWER_UNREADABLE",
+               "the answer could not be read");
+}
+
+static void judge_answer(const struct http_response *response, struct verdict *verdict)
+{
+    const struct rule *rule;
+    json_t *answer = NULL;
+
+    json_parse(response->body, response->body_length, &answer, NULL, 0);
+    if (response->status >= 200 && response->status < 300) {
+        judge_success(answer, verdict);
+    } else {
+        read_error(answer, verdict);
+        rule = find_rule(verdict->error_code);
+        /* A gateway's 5xx is not "not processed", whatever its body may look like. */
+        if (rule != NULL && (response->status < 500 || rule->outcome == OUTCOME_UNKNOWN))
+            decide(verdict, rule->outcome, rule->scope, rule->reason, rule->reason);
+        else
+            judge_status(response->status, verdict);
+    }
+    json_decref(answer);
+}
+
+static void judge_broken(const struct http_response *response, struct verdict *verdict)
+{
+    if (response->status >= 200 && response->status < 300)
+        decide(verdict, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "ANSWER_CUT", response->error);
+    else if (response->status >= 400 && response->status < 500)
+        judge_answer(response, verdict); /* the status line alone says that it was refused */
+    else if (strstr(response->error, "timed out") != NULL)
+        decide(verdict, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "TIMEOUT", response->error);
+    else
+        decide(verdict, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "CONNECTION_LOST", response->error);
+}
+
+/* Seconds or an HTTP date (RFC 9110, 10.2.3). */
+static int64_t read_retry_after(const char *text, int64_t now_unix)
+{
+    char *end;
+    long long seconds;
+
+    if (text == NULL)
+        return 0;
+    seconds = strtoll(text, &end, 10);
+    if (end == text || *end != '\0') {
+        time_t date = curl_getdate(text, NULL);
+
+        seconds = date < 0 ? 0 : (long long)date - now_unix;
+    }
+    if (seconds <= 0)
+        return 0;
+    return seconds > RETRY_AFTER_MAX / CLOCK_SECOND ? RETRY_AFTER_MAX : seconds * CLOCK_SECOND;
+}
+
+void outcome_judge(const struct http_response *response, int64_t now_unix,
+                   struct verdict *ret_verdict)
+{
+    struct verdict *verdict = ret_verdict;
+
+    *verdict = (struct verdict){.http_status = response->status};
+    verdict->retry_after = read_retry_after(http_header_value(response, "retry-after"), now_unix);
+    switch (response->result) {
+    case HTTP_NOT_SENT:
+        /* Twilio is away: that is nothing an event should pay for out of its retries. */
+        decide(verdict, OUTCOME_RETRY, SCOPE_DESTINATION, OUTCOME_NOT_CONNECTED, response->error);
+        break;
+    case HTTP_ANSWERED:
+        judge_answer(response, verdict);
+        break;
+    case HTTP_BROKEN:
+        judge_broken(response, verdict);
+        break;
+    }
+}
+
+void outcome_refuse(struct verdict *ret_verdict, enum outcome outcome, enum scope scope,
+                    const char *reason, const char *message)
+{
+    *ret_verdict = (struct verdict){.http_status = 0};
+    decide(ret_verdict, outcome, scope, reason, message);
+}

@@ -1,0 +1,412 @@
+#include "worker/pacer.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/backoff.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "sql.h"
+#include "worker/destination.h"
+#include "worker/pace.h"
+#include "worker/render.h"
+
+/*
+ * Destinations a claim takes at most. Each holds an advisory lock for the claim's duration; the
+ * lock table is shared by everybody in the database (6400 as delivered). If it is full all the same,
+ * the batch is halved until it fits, and grows again after.
+ */
+#define CLAIM_MAX 200
+
+/* With nothing known to be due: finds what other workers left, and keeps the clock fresh. */
+#define POLL_INTERVAL CLOCK_SECOND
+/* Claims follow each other no faster, so that each finds a batch worth its round trip. */
+#define CLAIM_INTERVAL (10 * CLOCK_MS)
+
+/* The columns of claim.sql. */
+enum column {
+    C_DESTINATION_ID,
+    C_ID,
+    C_EVENT_ID,
+    C_CONNECTION_ID,
+    C_EVENT,
+    C_TRACEPARENT,
+    C_TRACESTATE,
+    C_ATTEMPT,
+    C_BUDGET_SPENT,
+    C_SLOT_AT,
+    C_LEASE_UNTIL,
+    C_CREATED_AT,
+    C_RESERVED_UNTIL,
+    C_TROUBLE,
+    C_TYPE,
+    C_CONFIG
+};
+
+/* A claimed delivery that waits here for its slot. */
+struct waiting {
+    struct pacer *pacer;
+    struct delivery *delivery;
+    struct event *timer;
+    struct waiting *prev, *next;
+};
+
+struct pacer {
+    struct pacer_options options;
+    struct event *timer; /* the next claim */
+    int64_t timer_at;    /* monotonic; CLOCK_FOREVER: not armed */
+    bool claiming;
+    bool again;          /* kicked while claiming */
+    bool stopped;
+    int claim_max;
+    int64_t last_claim;
+    struct waiting *waiting;
+    int live;
+};
+
+static struct metric claims_metric = {
+    "mms_claims_total", "counter", "Claims made (queries for deliveries that are due)", NULL, 0, NULL};
+static struct metric claimed_metric = {
+    "mms_claimed_deliveries_total", "counter", "Deliveries claimed", NULL, 0, NULL};
+static struct metric live_metric = {
+    "mms_live_deliveries", "gauge", "Deliveries in this worker's hands", NULL, 0, NULL};
+
+static void claim(struct pacer *pacer);
+
+/* ---- when to claim ---- */
+
+static void arm_at(struct pacer *pacer, int64_t at)
+{
+    int64_t delay = at - clock_now();
+    struct timeval tv;
+
+    if (delay < 0)
+        delay = 0;
+    tv = (struct timeval){.tv_sec = delay / CLOCK_SECOND, .tv_usec = delay % CLOCK_SECOND};
+    pacer->timer_at = at;
+    event_add(pacer->timer, &tv);
+}
+
+static void claim_by(struct pacer *pacer, int64_t at)
+{
+    if (!pacer->stopped && !pacer->claiming && at < pacer->timer_at)
+        arm_at(pacer, at);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct pacer *pacer = arg;
+
+    (void)fd;
+    (void)what;
+    pacer->timer_at = CLOCK_FOREVER;
+    claim(pacer);
+}
+
+void pacer_kick(struct pacer *pacer)
+{
+    int64_t soonest = pacer->last_claim + CLAIM_INTERVAL;
+    int64_t now = clock_now();
+
+    if (pacer->claiming)
+        pacer->again = true;
+    else
+        claim_by(pacer, soonest > now ? soonest : now);
+}
+
+/* After a claim: when the next one is worth making. `next_due` INT64_MAX: nothing is due, ever. */
+static void plan(struct pacer *pacer, int64_t next_due)
+{
+    int64_t now = clock_now();
+    int64_t at = now + POLL_INTERVAL - backoff_jitter(POLL_INTERVAL / 10);
+    int64_t due = next_due == INT64_MAX
+                      ? CLOCK_FOREVER
+                      : db_clock_when(pacer->options.clock, next_due) - PACE_LOOK_AHEAD;
+
+    if (pacer->again)
+        due = now;
+    pacer->again = false;
+    if (due < at)
+        at = due;
+    if (at < pacer->last_claim + CLAIM_INTERVAL)
+        at = pacer->last_claim + CLAIM_INTERVAL;
+    /* With no room, who leaves kicks. The poll stays, for the clock. */
+    if (pacer->live >= pacer->options.live_max && at < now + POLL_INTERVAL / 2)
+        at = now + POLL_INTERVAL / 2;
+    claim_by(pacer, at);
+}
+
+/* ---- a slot's moment ---- */
+
+static void waiting_remove(struct waiting *waiting)
+{
+    if (waiting->prev != NULL)
+        waiting->prev->next = waiting->next;
+    else
+        waiting->pacer->waiting = waiting->next;
+    if (waiting->next != NULL)
+        waiting->next->prev = waiting->prev;
+    event_free(waiting->timer);
+    free(waiting);
+}
+
+/* Arms the timer for the slot; false if it has come. */
+static bool wait_for_slot(struct waiting *waiting)
+{
+    const struct pacer *pacer = waiting->pacer;
+    int64_t delay =
+        db_clock_when(pacer->options.clock, waiting->delivery->slot_at) - clock_now();
+    struct timeval tv = {.tv_sec = delay / CLOCK_SECOND, .tv_usec = delay % CLOCK_SECOND};
+
+    if (delay <= 0)
+        return false;
+    event_add(waiting->timer, &tv);
+    return true;
+}
+
+static void on_slot(evutil_socket_t fd, short what, void *arg)
+{
+    struct waiting *waiting = arg;
+    struct pacer *pacer = waiting->pacer;
+    struct delivery *delivery = waiting->delivery;
+
+    (void)fd;
+    (void)what;
+    /* Never early: what we know of the database's clock may have changed meanwhile. */
+    if (wait_for_slot(waiting))
+        return;
+    waiting_remove(waiting);
+    sender_send(pacer->options.sender, delivery);
+}
+
+static void await_slot(struct pacer *pacer, struct delivery *delivery)
+{
+    struct waiting *waiting = mem_zalloc(sizeof *waiting);
+
+    waiting->pacer = pacer;
+    waiting->delivery = delivery;
+    waiting->timer = evtimer_new(pacer->options.base, on_slot, waiting);
+    waiting->next = pacer->waiting;
+    if (pacer->waiting != NULL)
+        pacer->waiting->prev = waiting;
+    pacer->waiting = waiting;
+    if (!wait_for_slot(waiting))
+        on_slot(-1, 0, waiting);
+}
+
+/* ---- what was claimed ---- */
+
+static struct delivery *take_row(const struct pacer *pacer, const PGresult *rows, int row)
+{
+    struct delivery *d = mem_zalloc(sizeof *d);
+
+    d->destination_id = mem_strdup(pg_text(rows, row, C_DESTINATION_ID));
+    d->id = pg_int8(rows, row, C_ID);
+    d->event_id = mem_strdup(pg_text(rows, row, C_EVENT_ID));
+    d->connection_id = mem_strdup(pg_text(rows, row, C_CONNECTION_ID));
+    d->traceparent = mem_strdup(pg_text(rows, row, C_TRACEPARENT));
+    d->tracestate = mem_strdup(pg_text(rows, row, C_TRACESTATE));
+    d->attempt = pg_int4(rows, row, C_ATTEMPT);
+    d->budget_spent = pg_int4(rows, row, C_BUDGET_SPENT);
+    d->trouble = pg_int4(rows, row, C_TROUBLE);
+    d->slot_at = pg_time(rows, row, C_SLOT_AT);
+    d->reserved_until = pg_time(rows, row, C_RESERVED_UNTIL);
+    d->lease_until = pg_time(rows, row, C_LEASE_UNTIL);
+    d->policy = pacer->options.default_policy;
+    return d;
+}
+
+/* Renders the message and builds the request; otherwise the verdict says why not. */
+static bool prepare(const struct pacer *pacer, struct delivery *delivery, const PGresult *rows,
+                    int row)
+{
+    struct destination destination;
+    struct message message = {.to = NULL};
+    const char *event_text = pg_text(rows, row, C_EVENT);
+    const char *reason = NULL;
+    json_t *event = NULL;
+    char why[512] = "";
+    bool ready = false;
+
+    json_parse(event_text, strlen(event_text), &event, NULL, 0);
+    retry_policy_parse(json_member(event, "retry"), &delivery->policy, why, sizeof why);
+    if (!destination_parse(pg_text(rows, row, C_TYPE), pg_text(rows, row, C_CONFIG), &destination,
+                           why, sizeof why)) {
+        outcome_refuse(&delivery->verdict, OUTCOME_RETRY, SCOPE_DESTINATION, "CONFIG_INVALID", why);
+    } else if (!render_message(&destination, event, &message, &reason, why, sizeof why)) {
+        outcome_refuse(&delivery->verdict, OUTCOME_FAILED, SCOPE_MESSAGE, reason, why);
+    } else {
+        twilio_request_build(pacer->options.twilio_base_url, &destination, &message,
+                             &delivery->request);
+        ready = true;
+    }
+    message_release(&message);
+    destination_release(&destination);
+    json_decref(event);
+    return ready;
+}
+
+/* An attempt that ends without a request: its slot is free again, its evidence is written. */
+static void refuse(struct pacer *pacer, struct delivery *delivery)
+{
+    const struct db_clock *clock = pacer->options.clock;
+    int64_t now = clock_now();
+
+    delivery->finished_at = db_clock_earliest(clock, now);
+    delivery_settle(delivery, db_clock_latest(clock, now));
+    log_warn("attempt", log_str("event_id", delivery->event_id),
+             log_str("destination_id", delivery->destination_id),
+             log_int("attempt", delivery->attempt),
+             log_str("outcome", outcome_name(delivery->verdict.outcome)),
+             log_str("reason", delivery->verdict.reason),
+             log_str("error", delivery->verdict.error_message));
+    evidence_slot(pacer->options.evidence, delivery->destination_id, delivery->reserved_until,
+                  delivery->slot_at);
+    evidence_attempt(pacer->options.evidence, delivery);
+}
+
+static void take_claimed(struct pacer *pacer, const PGresult *rows, int row)
+{
+    struct delivery *delivery = take_row(pacer, rows, row);
+    int64_t waited = db_clock_earliest(pacer->options.clock, clock_now()) -
+                     pg_time(rows, row, C_CREATED_AT);
+
+    live_metric.value = ++pacer->live;
+    claimed_metric.value++;
+    if (pacer->stopped) {
+        evidence_release(pacer->options.evidence, delivery);
+    } else if (pacer->options.expire_after > 0 && waited > pacer->options.expire_after) {
+        outcome_refuse(&delivery->verdict, OUTCOME_EXPIRED, SCOPE_MESSAGE, "EXPIRED",
+                       "waited longer than MMS_EXPIRE_AFTER");
+        refuse(pacer, delivery);
+    } else if (prepare(pacer, delivery, rows, row)) {
+        await_slot(pacer, delivery);
+    } else {
+        refuse(pacer, delivery);
+    }
+}
+
+/* ---- claiming ---- */
+
+static void claim_failed(struct pacer *pacer, const struct pg_reply *reply)
+{
+    /* 53200: the lock table is full. */
+    if (strcmp(reply->sqlstate, "53200") == 0 && pacer->claim_max > 1)
+        pacer->claim_max /= 2;
+    log_warn("claim failed, trying again", log_str("error", reply->message),
+             log_int("claim_max", pacer->claim_max));
+    if (!pacer->stopped)
+        arm_at(pacer, clock_now() + POLL_INTERVAL / 2);
+}
+
+static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
+{
+    struct pacer *pacer = arg;
+    const PGresult *rows, *next;
+    int count;
+
+    pacer->claiming = false;
+    if (reply->status != PG_OK) {
+        claim_failed(pacer, reply);
+        return PG_FINISHED;
+    }
+    rows = reply->results[1];
+    next = reply->results[2];
+    count = PQntuples(rows);
+    db_clock_sample(pacer->options.clock, pg_time(next, 0, 0), reply->sent, reply->received);
+    if (pacer->options.clock->stepped)
+        log_warn("the database's clock jumped; slots follow it");
+    for (int row = 0; row < count; row++)
+        take_claimed(pacer, rows, row);
+    if (pacer->claim_max < CLAIM_MAX)
+        pacer->claim_max++;
+    if (!pacer->stopped)
+        plan(pacer, pg_is_null(next, 0, 1) ? INT64_MAX : pg_time(next, 0, 1));
+    return PG_FINISHED;
+}
+
+static void claim(struct pacer *pacer)
+{
+    int room = pacer->options.live_max - pacer->live;
+    struct pg_unit *unit;
+
+    if (pacer->stopped || pacer->claiming)
+        return;
+    if (room > pacer->claim_max)
+        room = pacer->claim_max;
+    unit = pg_unit_new(claim_done, pacer);
+    pg_unit_statement(unit, sql_claim_lock);
+    pg_unit_int8(unit, PACE_LOOK_AHEAD);
+    pg_unit_int8(unit, room > 0 ? room : 0);
+    pg_unit_statement(unit, sql_claim);
+    pg_unit_int8(unit, PACE_LOOK_AHEAD);
+    pg_unit_int8(unit, pacer->options.lease);
+    pg_unit_int8(unit, PACE_SPACING);
+    pg_unit_int8(unit, PACE_START_WINDOW);
+    pg_unit_text(unit, pacer->options.worker);
+    pg_unit_statement(unit, sql_claim_next);
+    pacer->claiming = true;
+    pacer->last_claim = clock_now();
+    claims_metric.value++;
+    pg_submit(pacer->options.pg, unit);
+}
+
+void pacer_left(struct pacer *pacer)
+{
+    live_metric.value = --pacer->live;
+    if (pacer->live == pacer->options.live_max - 1)
+        pacer_kick(pacer);
+}
+
+void pacer_stop(struct pacer *pacer)
+{
+    pacer->stopped = true;
+    event_del(pacer->timer);
+    while (pacer->waiting != NULL) {
+        struct delivery *delivery = pacer->waiting->delivery;
+
+        waiting_remove(pacer->waiting);
+        evidence_release(pacer->options.evidence, delivery);
+    }
+}
+
+int pacer_live(const struct pacer *pacer)
+{
+    return pacer->live;
+}
+
+bool pacer_is_claiming(const struct pacer *pacer)
+{
+    return pacer->claiming;
+}
+
+struct pacer *pacer_open(const struct pacer_options *options)
+{
+    struct pacer *pacer = mem_zalloc(sizeof *pacer);
+
+    pacer->options = *options;
+    pacer->claim_max = CLAIM_MAX;
+    pacer->timer = evtimer_new(options->base, on_timer, pacer);
+    pacer->timer_at = CLOCK_FOREVER;
+    metrics_register(&claims_metric);
+    metrics_register(&claimed_metric);
+    metrics_register(&live_metric);
+    pacer_kick(pacer);
+    return pacer;
+}
+
+void pacer_close(struct pacer *pacer)
+{
+    if (pacer == NULL)
+        return;
+    while (pacer->waiting != NULL) {
+        delivery_free(pacer->waiting->delivery);
+        waiting_remove(pacer->waiting);
+    }
+    event_free(pacer->timer);
+    free(pacer);
+}

@@ -1,0 +1,53 @@
+#ifndef WORKER_PACER_H
+#define WORKER_PACER_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/clock.h"
+#include "common/pg.h"
+#include "worker/evidence.h"
+#include "worker/retry.h"
+#include "worker/sender.h"
+
+/*
+ * Claims deliveries whose slot opens soon, renders them, and hands each to the sender at its
+ * moment. What waits in the database costs nothing here: the pacer knows when the next destination
+ * is due, and sleeps until shortly before.
+ */
+struct pacer;
+
+struct pacer_options {
+    struct event_base *base;
+    struct pg *pg;             /* borrowed */
+    struct evidence *evidence; /* borrowed */
+    struct sender *sender;     /* borrowed */
+    struct db_clock *clock;    /* borrowed; the pacer keeps it up to date */
+    const char *worker;
+    const char *twilio_base_url;
+    int64_t lease;
+    int64_t expire_after;               /* 0: never */
+    struct retry_policy default_policy; /* for events without a policy of their own */
+    int live_max;                       /* deliveries in this worker's hands at a time */
+};
+
+struct pacer *pacer_open(const struct pacer_options *options);
+void pacer_close(struct pacer *pacer);
+
+/* There may be something due now: intake took in events, or a delivery came to its end. */
+void pacer_kick(struct pacer *pacer);
+
+/* A delivery that the pacer claimed has left the worker's hands. */
+void pacer_left(struct pacer *pacer);
+
+/* Claims no more, and gives back what waits for its slot. */
+void pacer_stop(struct pacer *pacer);
+
+/* Deliveries in this worker's hands. */
+int pacer_live(const struct pacer *pacer);
+
+/* True while a claim is on its way. */
+bool pacer_is_claiming(const struct pacer *pacer);
+
+#endif

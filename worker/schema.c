@@ -1,0 +1,157 @@
+#include "worker/schema.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/pg_value.h"
+#include "sql.h"
+
+/* 7171443 ('mms') is this program's class of advisory locks; claims use its other, two-part space. */
+static const char lock_sql[] = "select pg_advisory_xact_lock(7171443)";
+
+static const char table_sql[] =
+    "create schema if not exists mms;"
+    "create table if not exists mms.schema_migrations ("
+    "  version integer primary key, name text not null,"
+    "  applied_at timestamptz not null default now());"
+    "comment on table mms.schema_migrations is 'The migrations that were applied';"
+    "comment on column mms.schema_migrations.version is 'Number of the migration';"
+    "comment on column mms.schema_migrations.name is 'Name of its file';"
+    "comment on column mms.schema_migrations.applied_at is 'When it was applied';";
+
+const char *const schema_greeting = sql_greeting;
+
+static int newest(void)
+{
+    return sql_migrations[sql_migration_count - 1].version;
+}
+
+const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate)
+{
+    static char refusal[160];
+    int version;
+
+    (void)arg;
+    if (strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "3F000") == 0)
+        return "the database has no schema mms: run 'mms-worker migrate'";
+    if (result == NULL) {
+        snprintf(refusal, sizeof refusal, "the database refused the greeting (SQLSTATE %s)",
+                 sqlstate);
+        return refusal;
+    }
+    if (pg_int4(result, 0, 1) != 0)
+        return "the server is a read-only standby";
+    version = pg_int4(result, 0, 0);
+    if (version == newest())
+        return NULL;
+    snprintf(refusal, sizeof refusal,
+             version < newest()
+                 ? "the database's schema is version %d, this program needs %d: run 'mms-worker "
+                   "migrate'"
+                 : "the database's schema is version %d, newer than this program's %d: upgrade "
+                   "the program",
+             version, newest());
+    return refusal;
+}
+
+/* ---- migrating ---- */
+
+static int complain(PGconn *conn, const char *doing)
+{
+    const char *message = PQerrorMessage(conn);
+
+    fprintf(stderr, "mms-worker migrate: %s: %.*s\n", doing, (int)strcspn(message, "\n"), message);
+    return -1;
+}
+
+static int run(PGconn *conn, const char *sql, const char *doing)
+{
+    PGresult *result = PQexec(conn, sql);
+    ExecStatusType status = PQresultStatus(result);
+
+    PQclear(result);
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? 0 : complain(conn, doing);
+}
+
+/* The version that the database has; -1 after a complaint. */
+static int read_version(PGconn *conn)
+{
+    PGresult *result =
+        PQexec(conn, "select coalesce(max(version), 0) from mms.schema_migrations");
+    int version = PQresultStatus(result) == PGRES_TUPLES_OK ? atoi(PQgetvalue(result, 0, 0)) : -1;
+
+    PQclear(result);
+    return version >= 0 ? version : complain(conn, "reading mms.schema_migrations");
+}
+
+static int record(PGconn *conn, const struct sql_migration *migration)
+{
+    char *sql = mem_printf("insert into mms.schema_migrations (version, name) values (%d, '%s')",
+                           migration->version, migration->name);
+    int result = run(conn, sql, migration->name);
+
+    free(sql);
+    return result;
+}
+
+/*
+ * The next migration in a transaction of its own. Returns 1 if one was applied, 0 if there is none
+ * left, -1 after a complaint. The lock is the transaction's, so a transaction-pooling proxy is fine.
+ */
+static int step(PGconn *conn)
+{
+    const struct sql_migration *migration = NULL;
+    int version;
+
+    if (run(conn, "begin", "begin") < 0 || run(conn, lock_sql, "waiting for others") < 0 ||
+        run(conn, table_sql, "creating mms.schema_migrations") < 0 ||
+        (version = read_version(conn)) < 0)
+        return -1;
+    if (version > newest()) {
+        fprintf(stderr,
+                "mms-worker migrate: the database's schema is version %d, newer than this "
+                "program's %d: upgrade the program\n",
+                version, newest());
+        return -1;
+    }
+    for (int i = sql_migration_count - 1; i >= 0; i--) {
+        if (sql_migrations[i].version > version)
+            migration = &sql_migrations[i];
+    }
+    if (migration != NULL) {
+        if (run(conn, migration->sql, migration->name) < 0 || record(conn, migration) < 0)
+            return -1;
+    }
+    if (run(conn, "commit", "commit") < 0)
+        return -1;
+    if (migration != NULL)
+        printf("applied %s\n", migration->name);
+    return migration != NULL;
+}
+
+static void ignore_notice(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
+}
+
+int schema_migrate(const char *conninfo)
+{
+    PGconn *conn = PQconnectdb(conninfo);
+    int result = 1;
+
+    if (PQstatus(conn) != CONNECTION_OK) {
+        complain(conn, "connecting");
+        PQfinish(conn);
+        return 1;
+    }
+    PQsetNoticeProcessor(conn, ignore_notice, NULL);
+    while (result > 0)
+        result = step(conn);
+    PQfinish(conn);
+    if (result == 0)
+        printf("schema is at version %d\n", newest());
+    return result == 0 ? 0 : 1;
+}

@@ -1,0 +1,194 @@
+#include "worker/sender.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/http.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "worker/pace.h"
+
+#define VERSION "1"
+
+/* A message resource is about 1 KiB; what is longer is kept in part. */
+#define ANSWER_MAX_BYTES   ((size_t)64 << 10)
+#define EVIDENCE_MAX_BYTES ((size_t)16 << 10)
+
+struct sender {
+    struct sender_options options;
+    struct http *http;
+};
+
+static struct metric outcome_metrics[] = {
+    {"mms_attempts_total", "counter", "Attempts by outcome", "outcome=\"accepted\"", 0, NULL},
+    {"mms_attempts_total", "counter", "Attempts by outcome", "outcome=\"retry\"", 0, NULL},
+    {"mms_attempts_total", "counter", "Attempts by outcome", "outcome=\"failed\"", 0, NULL},
+    {"mms_attempts_total", "counter", "Attempts by outcome", "outcome=\"unknown\"", 0, NULL},
+};
+
+/* ---- evidence of an answer ---- */
+
+static char *mask(const struct delivery *delivery, const char *bytes, size_t length, size_t max)
+{
+    struct buf text;
+
+    buf_init(&text, max);
+    twilio_mask(&delivery->request, bytes, length, &text);
+    return buf_detach(&text);
+}
+
+static char *dump(json_t *value)
+{
+    struct buf text;
+
+    buf_init(&text, EVIDENCE_MAX_BYTES);
+    json_append(&text, value);
+    json_decref(value);
+    return buf_detach(&text);
+}
+
+static void keep_headers(struct delivery *delivery, const struct http_response *response)
+{
+    json_t *headers = json_object();
+
+    for (int i = 0; i < response->header_count; i++) {
+        const char *value = response->headers[i].value;
+        char *masked = mask(delivery, value, strlen(value), sizeof response->headers[i].value);
+
+        json_object_set_new(headers, response->headers[i].name, json_string(masked));
+        free(masked);
+    }
+    delivery->response_headers = dump(headers);
+}
+
+static void keep_answer(struct delivery *delivery, const struct http_response *response)
+{
+    if (response->status != 0) {
+        keep_headers(delivery, response);
+        delivery->response_body =
+            mask(delivery, response->body, response->body_length, EVIDENCE_MAX_BYTES);
+    }
+    delivery->timing = dump(json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:b}", "lookup", (json_int_t)response->lookup_us, "connect",
+        (json_int_t)response->connect_us, "tls", (json_int_t)response->tls_us, "first_byte",
+        (json_int_t)response->first_byte_us, "total", (json_int_t)response->total_us,
+        "new_connection", response->new_connection));
+}
+
+/* What Twilio (or a proxy) says in words may hold a secret as well. */
+static void mask_verdict(struct delivery *delivery)
+{
+    struct verdict *verdict = &delivery->verdict;
+    char *masked = mask(delivery, verdict->error_message, strlen(verdict->error_message),
+                        sizeof verdict->error_message - 1);
+
+    snprintf(verdict->error_message, sizeof verdict->error_message, "%s", masked);
+    free(masked);
+}
+
+static void log_attempt(const struct delivery *delivery, const struct http_response *response)
+{
+    const struct verdict *v = &delivery->verdict;
+    enum log_level level = v->outcome == OUTCOME_ACCEPTED ? LOG_INFO : LOG_WARN;
+
+    log_variadic(level, "attempt", log_str("event_id", delivery->event_id),
+                 log_str("destination_id", delivery->destination_id),
+                 log_int("attempt", delivery->attempt),
+                 log_str("outcome", outcome_name(v->outcome)), log_str("reason", v->reason),
+                 log_int("http_status", v->http_status), log_int("error_code", v->error_code),
+                 log_str("message_sid", v->message_sid[0] != '\0' ? v->message_sid : NULL),
+                 log_str("error", v->error_message[0] != '\0' ? v->error_message : NULL),
+                 log_int("total_us", response->total_us), LOG_END);
+}
+
+/* ---- an exchange ---- */
+
+static void on_sent(void *arg, int64_t at)
+{
+    struct delivery *delivery = arg;
+    struct sender *sender = delivery->room;
+
+    /* `at` is after the first byte, and the latest that the database's clock can have said then. */
+    evidence_slot(sender->options.evidence, delivery->destination_id, delivery->reserved_until,
+                  db_clock_latest(sender->options.clock, at) + PACE_SPACING);
+}
+
+static void on_done(void *arg, const struct http_response *response)
+{
+    struct delivery *delivery = arg;
+    struct sender *sender = delivery->room;
+    const struct db_clock *clock = sender->options.clock;
+
+    if (response->late) {
+        /* Not an attempt: it goes back, and gets a slot again. */
+        log_info("slot missed", log_str("event_id", delivery->event_id),
+                 log_str("destination_id", delivery->destination_id),
+                 log_int("attempt", delivery->attempt));
+        evidence_release(sender->options.evidence, delivery);
+        return;
+    }
+    outcome_judge(response, (int64_t)time(NULL), &delivery->verdict);
+    mask_verdict(delivery);
+    keep_answer(delivery, response);
+    if (response->started != 0)
+        delivery->started_at = db_clock_earliest(clock, response->started);
+    else /* nothing left this machine: the slot is free again */
+        evidence_slot(sender->options.evidence, delivery->destination_id, delivery->reserved_until,
+                      delivery->slot_at);
+    delivery->finished_at = db_clock_earliest(clock, response->finished);
+    delivery_settle(delivery, db_clock_latest(clock, clock_now()));
+    outcome_metrics[delivery->verdict.outcome].value++;
+    log_attempt(delivery, response);
+    evidence_attempt(sender->options.evidence, delivery);
+}
+
+void sender_send(struct sender *sender, struct delivery *delivery)
+{
+    const struct twilio_request *request = &delivery->request;
+    int64_t slot = db_clock_when(sender->options.clock, delivery->slot_at);
+    struct http_request http_request = {
+        .url = request->url,
+        .user = request->user,
+        .password = request->password,
+        .body = request->form,
+        .body_length = request->form_length,
+        .start_by = slot + PACE_START_WINDOW - PACE_START_MARGIN,
+        .timeout = sender->options.timeout,
+        .response_max = ANSWER_MAX_BYTES,
+        .sent = on_sent,
+        .done = on_done,
+        .arg = delivery,
+    };
+
+    delivery->room = sender;
+    http_send(sender->http, &http_request);
+}
+
+size_t sender_active(const struct sender *sender)
+{
+    return http_active(sender->http);
+}
+
+struct sender *sender_open(const struct sender_options *options)
+{
+    struct sender *sender = mem_zalloc(sizeof *sender);
+
+    sender->options = *options;
+    sender->http = http_open(options->base, "mms-worker/" VERSION, options->connections_max);
+    for (size_t i = 0; i < sizeof outcome_metrics / sizeof outcome_metrics[0]; i++)
+        metrics_register(&outcome_metrics[i]);
+    return sender;
+}
+
+void sender_close(struct sender *sender)
+{
+    if (sender == NULL)
+        return;
+    http_close(sender->http);
+    free(sender);
+}

@@ -1,0 +1,36 @@
+#ifndef WORKER_SENDER_H
+#define WORKER_SENDER_H
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "common/clock.h"
+#include "worker/delivery.h"
+#include "worker/evidence.h"
+
+/*
+ * Sends a delivery to Twilio when its slot has come, confirms the start, and turns the answer into
+ * a verdict for the evidence.
+ */
+struct sender;
+
+struct sender_options {
+    struct event_base *base;
+    struct evidence *evidence;           /* borrowed */
+    const struct db_clock *clock;        /* borrowed */
+    int64_t timeout;                     /* of one exchange */
+    long connections_max;
+};
+
+struct sender *sender_open(const struct sender_options *options);
+
+/* Ends exchanges under way without a word; their deliveries become unknown when leases run out. */
+void sender_close(struct sender *sender);
+
+/* Sends `delivery`, whose request is built; takes it over. */
+void sender_send(struct sender *sender, struct delivery *delivery);
+
+/* Exchanges under way. */
+size_t sender_active(const struct sender *sender);
+
+#endif

@@ -1,0 +1,59 @@
+-- Second statement of a claim: for each destination locked by the first, gives its next slot to the
+-- delivery that has waited longest, and says when to look at the destination again.
+-- $1 look-ahead, $2 lease, $3 spacing of slots, $4 start window (microseconds); $5 worker
+--
+-- The slot's successor is held back by the start window: as long as nobody knows when the send
+-- really began, the next one may begin only after the last moment at which this one could have
+-- (a worker doesn't start later than that), plus the spacing. The confirmation of the start
+-- (evidence_slots.sql) moves it to the real start plus the spacing.
+with looked_at as materialized (
+    select p.destination_id, p.next_slot_at, p.parked_until, p.trouble, d.type, d.config,
+           d.id is not null and d.disabled_at is null as enabled, clock_timestamp() as now
+      from unnest(current_setting('mms.claiming')::text[]) as k(destination_id)
+      join mms.pacing p on p.destination_id = k.destination_id
+      left join mms.destinations d on d.id = p.destination_id
+), head as materialized (
+    select l.*, q.id[1] as delivery_id, q.due_at[2] as next_due_at,
+           greatest(l.next_slot_at, l.parked_until, l.now, q.due_at[1]) as slot_at
+      from looked_at l
+      left join lateral (
+           select array_agg(h.id order by h.next_attempt_at, h.id) as id,
+                  array_agg(h.next_attempt_at order by h.next_attempt_at, h.id) as due_at
+             from (select w.id, w.next_attempt_at
+                     from mms.deliveries w
+                    where w.destination_id = l.destination_id and w.state = 'pending'
+                    order by w.next_attempt_at, w.id
+                    limit 2) h) q on l.enabled
+), decided as materialized (
+    select h.*,
+           h.slot_at + ($3::int8 + $4::int8) * interval '1 microsecond' as reserved_until,
+           h.delivery_id is not null
+             and h.slot_at <= h.now + $1::int8 * interval '1 microsecond' as claimed
+      from head h
+), moved as (
+    update mms.pacing p
+       set next_slot_at = case when d.claimed then d.reserved_until else p.next_slot_at end,
+           due_at = case when d.delivery_id is null then 'infinity'
+                         when not d.claimed then d.slot_at
+                         when d.next_due_at is null then 'infinity'
+                         else greatest(d.reserved_until, d.next_due_at) end
+      from decided d
+     where p.destination_id = d.destination_id
+), claimed as (
+    update mms.deliveries w
+       set state = 'sending',
+           attempts = w.attempts + 1,
+           leased_by = $5::text,
+           lease_until = d.now + $2::int8 * interval '1 microsecond',
+           slot_at = d.slot_at
+      from decided d
+     where d.claimed and w.destination_id = d.destination_id and w.id = d.delivery_id
+       and w.state = 'pending'
+    returning w.destination_id, w.id, w.event_id, w.connection_id, w.event, w.traceparent,
+              w.tracestate, w.attempts, w.budget_spent, w.slot_at, w.lease_until, w.created_at
+)
+select c.destination_id, c.id, c.event_id, c.connection_id, c.event, c.traceparent, c.tracestate,
+       c.attempts, c.budget_spent, c.slot_at, c.lease_until, c.created_at, d.reserved_until,
+       d.trouble, d.type, d.config::text
+  from claimed c
+  join decided d on d.destination_id = c.destination_id

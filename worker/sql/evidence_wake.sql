@@ -1,0 +1,23 @@
+-- Wakes destinations whose deliveries went back to pending, parks those in trouble, and ends the
+-- trouble of those that are well again.
+-- $1 destination_id, $2 wake_at (null: no wake-up), $3 parked_until (null: not parked),
+-- $4 parked_reason, $5 well (arrays)
+update mms.pacing p
+   set trouble = case when w.parked_until is not null then p.trouble + 1
+                      when w.well then 0 else p.trouble end,
+       parked_until = case when w.parked_until is not null
+                           then greatest(p.parked_until, w.parked_until)
+                           when w.well then '-infinity' else p.parked_until end,
+       parked_reason = case when w.parked_until is not null then w.parked_reason
+                            when w.well then null else p.parked_reason end,
+       due_at = case when w.parked_until is not null
+                     then greatest(p.next_slot_at, p.parked_until, w.parked_until)
+                     when w.wake_at is not null
+                     then least(p.due_at, greatest(p.next_slot_at, p.parked_until, w.wake_at))
+                     else p.due_at end
+  from (select u.destination_id, min(u.wake_at) as wake_at, max(u.parked_until) as parked_until,
+               max(u.parked_reason) as parked_reason, bool_or(u.well <> 0) as well
+          from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::int4[])
+               as u(destination_id, wake_at, parked_until, parked_reason, well)
+         group by u.destination_id) w
+ where p.destination_id = w.destination_id

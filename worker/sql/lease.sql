@@ -1,0 +1,26 @@
+-- Takes over deliveries whose worker has not finished within its lease: the send may have been
+-- made. Each gets its evidence, which the outbox sweep publishes.
+-- $1 how many at most, $2 worker
+with lost as (
+    update mms.deliveries d
+       set state = 'unknown', budget_spent = d.budget_spent + 1
+      from (select s.destination_id, s.id
+              from mms.deliveries s
+             where s.state = 'sending' and s.lease_until < clock_timestamp()
+             order by s.lease_until
+             limit $1::int8
+               for update skip locked) l
+     where d.destination_id = l.destination_id and d.id = l.id
+       and d.state = 'sending' and d.lease_until < clock_timestamp()
+    returning d.destination_id, d.id, d.attempts, d.slot_at, d.leased_by
+)
+insert into mms.attempts
+       (destination_id, delivery_id, attempt, result_id, outcome, reason, final, slot_at,
+        finished_at, error_message, worker)
+select l.destination_id, l.id, l.attempts, gen_random_uuid(), 'unknown', 'WORKER_LOST', false,
+       l.slot_at, clock_timestamp(),
+       format('worker %s did not report within its lease; the message may have been sent',
+              l.leased_by), $2::text
+  from lost l
+    on conflict (destination_id, delivery_id, attempt) do nothing
+returning 1

@@ -1,0 +1,14 @@
+-- Keeps events that could not be read at all.
+-- $1 topic, $2 partition, $3 offset, $4 event_id, $5 destination_id, $6 connection_id, $7 key,
+-- $8 bytes, $9 reason, $10 detail, $11 traceparent, $12 tracestate (arrays); $13 worker
+-- An offset that is here already was rejected before (its commit got lost): nothing to do.
+insert into mms.rejected_events
+       (topic, partition, "offset", event_id, destination_id, connection_id, key, bytes, reason,
+        detail, traceparent, tracestate, worker)
+select i.topic, i.partition, i."offset", i.event_id, i.destination_id, i.connection_id, i.key,
+       i.bytes, i.reason, i.detail, i.traceparent, i.tracestate, $13::text
+  from unnest($1::text[], $2::int4[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::bytea[],
+              $8::bytea[], $9::text[], $10::text[], $11::text[], $12::text[])
+       as i(topic, partition, "offset", event_id, destination_id, connection_id, key, bytes, reason,
+            detail, traceparent, tracestate)
+    on conflict (topic, partition, "offset") do nothing

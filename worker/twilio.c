@@ -1,0 +1,155 @@
+#include "worker/twilio.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/mem.h"
+#include "common/utf8.h"
+
+#define FORM_MAX_BYTES     ((size_t)256 << 10)
+#define EVIDENCE_MAX_BYTES ((size_t)64 << 10)
+
+static void add_parameter(struct buf *form, const char *name, const char *value)
+{
+    char *escaped;
+
+    if (value == NULL)
+        return;
+    escaped = curl_easy_escape(NULL, value, (int)strlen(value));
+    buf_printf(form, "%s%s=%s", form->length > 0 ? "&" : "", name, escaped != NULL ? escaped : "");
+    curl_free(escaped);
+}
+
+static void build_form(const struct destination *destination, const struct message *message,
+                       struct twilio_request *request)
+{
+    struct buf form;
+
+    buf_init(&form, FORM_MAX_BYTES);
+    add_parameter(&form, "To", message->to);
+    add_parameter(&form, "From", destination->from);
+    add_parameter(&form, "MessagingServiceSid", destination->messaging_service_sid);
+    add_parameter(&form, "Body", message->body);
+    for (int i = 0; i < message->media_count; i++)
+        add_parameter(&form, "MediaUrl", message->media_urls[i]);
+    request->form_length = form.length;
+    request->form = buf_detach(&form);
+}
+
+static void build_evidence(const struct destination *destination, const struct message *message,
+                           struct twilio_request *request)
+{
+    json_t *media = json_array();
+    json_t *evidence;
+    struct buf text;
+
+    for (int i = 0; i < message->media_count; i++)
+        json_array_append_new(media, json_string(message->media_urls[i]));
+    evidence = json_pack("{s:s, s:s, s:{s:s, s:s*, s:s*, s:s, s:o}}", "method", "POST", "url",
+                         request->url, "parameters", "To", message->to, "From", destination->from,
+                         "MessagingServiceSid", destination->messaging_service_sid, "Body",
+                         message->body, "MediaUrl", media);
+    buf_init(&text, EVIDENCE_MAX_BYTES);
+    if (evidence == NULL || !json_append(&text, evidence)) {
+        buf_clear(&text);
+        buf_add_string(&text, "null");
+    }
+    request->evidence = buf_detach(&text);
+    json_decref(evidence);
+}
+
+/* RFC 4648 base64, for the one thing that needs it. */
+static char *base64(const char *text)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *in = (const unsigned char *)text;
+    size_t length = strlen(text);
+    char *out = mem_zalloc((length + 2) / 3 * 4 + 1);
+    char *o = out;
+
+    for (size_t i = 0; i < length; i += 3) {
+        unsigned bits = (unsigned)in[i] << 16 | (i + 1 < length ? (unsigned)in[i + 1] << 8 : 0) |
+                        (i + 2 < length ? in[i + 2] : 0);
+
+        *o++ = digits[bits >> 18 & 63];
+        *o++ = digits[bits >> 12 & 63];
+        *o++ = i + 1 < length ? digits[bits >> 6 & 63] : '=';
+        *o++ = i + 2 < length ? digits[bits & 63] : '=';
+    }
+    return out;
+}
+
+void twilio_request_build(const char *base_url, const struct destination *destination,
+                          const struct message *message, struct twilio_request *ret_request)
+{
+    char *pair = mem_printf("%s:%s", destination->user, destination->password);
+
+    ret_request->url =
+        mem_printf("%s/2010-04-01/Accounts/%s/Messages.json", base_url, destination->account_sid);
+    ret_request->user = mem_strdup(destination->user);
+    ret_request->password = mem_strdup(destination->password);
+    ret_request->basic = base64(pair);
+    build_form(destination, message, ret_request);
+    build_evidence(destination, message, ret_request);
+    mem_wipe(pair, strlen(pair));
+    free(pair);
+}
+
+static void wipe(char *secret)
+{
+    if (secret != NULL)
+        mem_wipe(secret, strlen(secret));
+    free(secret);
+}
+
+void twilio_request_release(struct twilio_request *request)
+{
+    wipe(request->password);
+    wipe(request->basic);
+    free(request->url);
+    free(request->user);
+    free(request->form);
+    free(request->evidence);
+    *request = (struct twilio_request){.url = NULL};
+}
+
+/* The first copy of any of the secrets in `bytes`; its length into `ret_length`. */
+static const char *find_secret(const struct twilio_request *request, const char *bytes,
+                               size_t length, size_t *ret_length)
+{
+    const char *secrets[] = {request->basic, request->password};
+    const char *first = NULL;
+
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        const char *found;
+
+        if (secrets[i] == NULL || secrets[i][0] == '\0')
+            continue;
+        found = memmem(bytes, length, secrets[i], strlen(secrets[i]));
+        if (found != NULL && (first == NULL || found < first)) {
+            first = found;
+            *ret_length = strlen(secrets[i]);
+        }
+    }
+    return first;
+}
+
+void twilio_mask(const struct twilio_request *request, const char *bytes, size_t length,
+                 struct buf *out)
+{
+    const char *secret;
+    size_t secret_length = 0;
+
+    while ((secret = find_secret(request, bytes, length, &secret_length)) != NULL) {
+        size_t before = (size_t)(secret - bytes);
+
+        utf8_clean(out, bytes, before);
+        buf_add_string(out, "***");
+        bytes += before + secret_length;
+        length -= before + secret_length;
+    }
+    utf8_clean(out, bytes, length);
+}

@@ -1,0 +1,38 @@
+#ifndef WORKER_TWILIO_H
+#define WORKER_TWILIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/buf.h"
+#include "worker/destination.h"
+#include "worker/render.h"
+
+/* A request to Twilio's Messages resource, ready to be sent. Everything is owned. */
+struct twilio_request {
+    char *url;
+    char *user, *password;
+    char *form; /* application/x-www-form-urlencoded */
+    size_t form_length;
+    char *evidence; /* JSON: the request as sent, without secrets */
+    char *basic;    /* user:password as the Authorization header has it, for masking */
+};
+
+/*
+ * Builds the create request for `message`. `base_url` has no slash at its end.
+ * Source: Twilio's Messages resource; MediaUrl is repeated for each URL, '+' goes as %2B.
+ */
+void twilio_request_build(const char *base_url, const struct destination *destination,
+                          const struct message *message, struct twilio_request *ret_request);
+
+/* Wipes the secrets and frees the rest. */
+void twilio_request_release(struct twilio_request *request);
+
+/*
+ * Appends `bytes` with every copy of the request's secrets replaced by "***", as valid UTF-8. A
+ * proxy may echo the Authorization header in its error page.
+ */
+void twilio_mask(const struct twilio_request *request, const char *bytes, size_t length,
+                 struct buf *out);
+
+#endif
