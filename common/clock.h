@@ -40,7 +40,7 @@ struct db_clock {
     int64_t stamp;
     int64_t sent;
     int64_t received; /* 0: nothing known yet */
-    bool stepped;     /* the last sample contradicted the ones before: the database's clock jumped */
+    bool stepped; /* the last sample contradicted the ones before: the database's clock jumped */
 };
 
 /*

@@ -255,7 +255,8 @@ void config_help(const struct config_setting *table, size_t count, FILE *out)
 
 bool config_name_is_secret(const char *name)
 {
-    static const char *const marks[] = {"password", "secret", "pem", "token", "oauthbearer", "jaas"};
+    static const char *const marks[] = {"password", "secret",      "pem",
+                                        "token",    "oauthbearer", "jaas"};
 
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
         if (strcasestr(name, marks[i]) != NULL)

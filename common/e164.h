@@ -3,7 +3,8 @@
 
 #include <stdbool.h>
 
-/* True if `text` is a phone number in E.164 form: ^\+[1-9]\d{1,14}$ (ITU-T E.164, Twilio's `To`). */
+/* True if `text` is a phone number in E.164 form: ^\+[1-9]\d{1,14}$ (ITU-T E.164, Twilio's `To`).
+ */
 bool e164_valid(const char *text);
 
 /*

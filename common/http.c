@@ -11,7 +11,8 @@
 #include "utf8.h"
 
 #define CONNECT_TIMEOUT_MS 10000L
-/* Idle connections are dropped before the peer may have dropped them (Twilio's limit is unknown). */
+/* Idle connections are dropped before the peer may have dropped them (Twilio's limit is unknown).
+ */
 #define IDLE_SECONDS 50L
 #define FREE_MAX     256
 
@@ -390,8 +391,7 @@ static void set_manners(CURL *easy, const struct http *http)
 void http_send(struct http *http, const struct http_request *request)
 {
     struct exchange *exchange = mem_zalloc(sizeof *exchange);
-    CURL *easy =
-        http->free_count > 0 ? http->free_handles[--http->free_count] : curl_easy_init();
+    CURL *easy = http->free_count > 0 ? http->free_handles[--http->free_count] : curl_easy_init();
 
     if (easy == NULL)
         abort(); /* out of memory, as mem.h has it */

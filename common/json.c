@@ -70,7 +70,8 @@ enum json_fault json_parse(const char *bytes, size_t length, json_t **ret_value,
     enum json_fault fault;
     json_t *value;
 
-    /* jansson reports bad UTF-8 only where it stands in a string; anywhere else it is "not JSON". */
+    /* jansson reports bad UTF-8 only where it stands in a string; anywhere else it is "not JSON".
+     */
     if (!utf8_valid(bytes, length)) {
         if (detail != NULL)
             snprintf(detail, detail_size, "%s", describe(JSON_FAULT_UTF8));

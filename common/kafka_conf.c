@@ -10,8 +10,13 @@
 
 /* Promises hang on these; an operator's value would break them quietly. */
 static const char *const reserved[] = {
-    "bootstrap.servers",    "group.id",  "enable.auto.offset.store", "enable.auto.commit",
-    "log.queue", "statistics.interval.ms",   "enable.idempotence",
+    "bootstrap.servers",
+    "group.id",
+    "enable.auto.offset.store",
+    "enable.auto.commit",
+    "log.queue",
+    "statistics.interval.ms",
+    "enable.idempotence",
     "enable.partition.eof",
 };
 
@@ -27,7 +32,8 @@ static const char *refusal(const struct config_pair *pair)
     return NULL;
 }
 
-static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, char *error, size_t size)
+static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, char *error,
+                size_t size)
 {
     char why[256];
 

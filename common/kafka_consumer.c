@@ -35,7 +35,7 @@ struct kafka_consumer {
     struct pile hand; /* with the caller */
     bool in_hand;
     bool hold;
-    bool forsaken; /* the batch in hand belongs to an assignment that has ended */
+    bool forsaken;                /* the batch in hand belongs to an assignment that has ended */
     rd_kafka_event_t *revocation; /* waits for the batch in hand */
     int64_t revoke_by;
     int partitions;
@@ -171,6 +171,7 @@ static void take_rebalance(struct kafka_consumer *consumer, rd_kafka_event_t *ev
         consumer->partitions = list->cnt;
         if (consumer->hold)
             pause_all(consumer, true);
+        set_reason(consumer, "", false);
         log_info("partitions assigned", log_int("count", list->cnt));
         rd_kafka_event_destroy(event);
         return;
@@ -334,7 +335,8 @@ static bool subscribe(rd_kafka_t *rk, const char *topics, char *error, size_t er
     }
     result = list->cnt > 0 ? rd_kafka_subscribe(rk, list) : RD_KAFKA_RESP_ERR__INVALID_ARG;
     if (result != RD_KAFKA_RESP_ERR_NO_ERROR)
-        snprintf(error, error_size, "cannot subscribe to '%s': %s", topics, rd_kafka_err2str(result));
+        snprintf(error, error_size, "cannot subscribe to '%s': %s", topics,
+                 rd_kafka_err2str(result));
     rd_kafka_topic_partition_list_destroy(list);
     free(copy);
     return result == RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -354,10 +356,10 @@ static rd_kafka_t *open_handle(const struct kafka_consumer_options *options, cha
         "topic.metadata.refresh.interval.ms", "10000",
         /* What is fetched ahead is memory. Much less, and fetching would stop for a second (fixed
            in librdkafka before 2.2) each time the queue is full. */
-        "queued.min.messages", "20000", "queued.max.messages.kbytes", "16384",
-        "fetch.wait.max.ms", "500", "fetch.error.backoff.ms", "500",
-        "reconnect.backoff.max.ms", "2000", "socket.keepalive.enable", "true", "log.queue", "true",
-        "statistics.interval.ms", "2000", NULL};
+        "queued.min.messages", "20000", "queued.max.messages.kbytes", "16384", "fetch.wait.max.ms",
+        "500", "fetch.error.backoff.ms", "500", "reconnect.backoff.max.ms", "2000",
+        "socket.keepalive.enable", "true", "log.queue", "true", "statistics.interval.ms", "2000",
+        NULL};
     rd_kafka_conf_t *conf = kafka_conf_new(own, options->properties, error, error_size);
     rd_kafka_t *rk;
     char why[256];
@@ -394,6 +396,7 @@ struct kafka_consumer *kafka_consumer_open(struct event_base *base,
     consumer = mem_zalloc(sizeof *consumer);
     consumer->options = *options;
     consumer->rk = rk;
+    snprintf(consumer->reason, sizeof consumer->reason, "not joined yet");
     consumer->queue = rd_kafka_queue_get_consumer(rk);
     rd_kafka_set_log_queue(rk, consumer->queue);
     consumer->wake = kafka_wake_new(base, consumer->queue, on_wake, consumer, &consumer->wake_fd);

@@ -109,11 +109,12 @@ bool kafka_producer_send(struct kafka_producer *producer, const struct kafka_rec
                          bool *ret_too_large)
 {
     rd_kafka_headers_t *headers = make_headers(record->headers);
-    rd_kafka_resp_err_t result = rd_kafka_producev(
-        producer->rk, RD_KAFKA_V_TOPIC(record->topic), RD_KAFKA_V_KEY(record->key, record->key_length),
-        RD_KAFKA_V_VALUE((void *)record->value, record->value_length),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_OPAQUE(record->tag), RD_KAFKA_V_END);
+    rd_kafka_resp_err_t result =
+        rd_kafka_producev(producer->rk, RD_KAFKA_V_TOPIC(record->topic),
+                          RD_KAFKA_V_KEY(record->key, record->key_length),
+                          RD_KAFKA_V_VALUE((void *)record->value, record->value_length),
+                          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers),
+                          RD_KAFKA_V_OPAQUE(record->tag), RD_KAFKA_V_END);
 
     *ret_too_large = result == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
     if (result != RD_KAFKA_RESP_ERR_NO_ERROR) {

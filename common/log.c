@@ -71,11 +71,13 @@ void log_write(enum log_level level, const char *message, const struct log_field
     if (as_text) {
         buf_printf(&line, "%s %-5s %s", now, level_names[level], message);
     } else {
-        buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", now, level_names[level]);
+        buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", now,
+                   level_names[level]);
         json_escape(&line, message);
     }
     for (; fields->kind != LOG_FIELD_NONE; fields++) {
-        if (fields->kind == LOG_FIELD_STRING && fields->string == NULL)
+        if (fields->kind == LOG_FIELD_LEFT_OUT ||
+            (fields->kind == LOG_FIELD_STRING && fields->string == NULL))
             continue;
         if (as_text)
             add_text_field(&line, fields);

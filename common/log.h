@@ -13,7 +13,7 @@
  */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-enum log_kind { LOG_FIELD_NONE, LOG_FIELD_STRING, LOG_FIELD_INTEGER };
+enum log_kind { LOG_FIELD_NONE, LOG_FIELD_STRING, LOG_FIELD_INTEGER, LOG_FIELD_LEFT_OUT };
 
 struct log_field {
     const char *name;
@@ -32,6 +32,14 @@ static inline struct log_field log_int(const char *name, int64_t value)
     return (struct log_field){.name = name, .kind = LOG_FIELD_INTEGER, .integer = value};
 }
 
+/* An integer that is left out when it is 0, which then means that there is none. */
+static inline struct log_field log_int_or_none(const char *name, int64_t value)
+{
+    return (struct log_field){.name = name,
+                              .kind = value != 0 ? LOG_FIELD_INTEGER : LOG_FIELD_LEFT_OUT,
+                              .integer = value};
+}
+
 /* Lines below `level` are dropped; `text` chooses text instead of JSON. Before this: info, text. */
 void log_configure(enum log_level level, bool text);
 
@@ -43,12 +51,16 @@ bool log_enabled(enum log_level level);
 /* Writes one line; `fields` ends with a field of kind LOG_FIELD_NONE. */
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
-#define LOG_END (struct log_field){.kind = LOG_FIELD_NONE}
+#define LOG_END                \
+    (struct log_field)         \
+    {                          \
+        .kind = LOG_FIELD_NONE \
+    }
 #define log_debug(...) log_variadic(LOG_DEBUG, __VA_ARGS__, LOG_END)
 #define log_info(...)  log_variadic(LOG_INFO, __VA_ARGS__, LOG_END)
 #define log_warn(...)  log_variadic(LOG_WARN, __VA_ARGS__, LOG_END)
 #define log_error(...) log_variadic(LOG_ERROR, __VA_ARGS__, LOG_END)
-#define log_variadic(level, message, ...)                                                          \
+#define log_variadic(level, message, ...) \
     log_write(level, message, (const struct log_field[]){__VA_ARGS__})
 
 #endif

@@ -325,7 +325,7 @@ static bool send_unit(struct pg *pg, const struct pg_unit *unit)
             const struct param *param = &statement->params[p];
 
             /* An empty text may lie in a buffer that was never allocated. */
-            values[p] = param->length < 0 ? NULL
+            values[p] = param->length < 0    ? NULL
                         : param->length == 0 ? ""
                                              : unit->data.data + param->offset;
             lengths[p] = param->length;

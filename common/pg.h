@@ -31,8 +31,8 @@ struct pg_reply {
     PGresult *const *results; /* PG_OK: one for each statement, borrowed for the callback */
     char sqlstate[6];         /* PG_FAILED */
     const char *message;      /* one line for the log */
-    bool transient;           /* the same unit may succeed later (deadlock, shutdown, lock table full) */
-    int64_t sent, received;   /* monotonic, around the round trip */
+    bool transient; /* the same unit may succeed later (deadlock, shutdown, lock table full) */
+    int64_t sent, received; /* monotonic, around the round trip */
 };
 
 enum pg_next {

@@ -75,7 +75,8 @@ static bool name_public(const char *host)
     return true;
 }
 
-/* A name whose last label is a number is a misspelt address for some clients and a name for others. */
+/* A name whose last label is a number is a misspelt address for some clients and a name for others.
+ */
 static bool numeric_tail(const char *host)
 {
     const char *label = host + strlen(host);
@@ -151,7 +152,8 @@ static char *url_part(const char *url, CURLUPart which)
     CURLU *parsed = curl_url();
     char *part = NULL;
 
-    if (parsed != NULL && curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
+    if (parsed != NULL &&
+        curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK)
         curl_url_get(parsed, which, &part, 0);
     curl_url_cleanup(parsed);
     return part;

@@ -54,9 +54,8 @@ static void park(struct delivery *delivery, int64_t now)
 {
     const struct verdict *verdict = &delivery->verdict;
     bool away = strcmp(verdict->reason, OUTCOME_NOT_CONNECTED) == 0;
-    int64_t pause =
-        backoff_exponential(away ? AWAY_BASE : PARK_BASE, away ? AWAY_MAX : PARK_MAX,
-                            delivery->trouble > 0 ? (unsigned)delivery->trouble : 0);
+    int64_t pause = backoff_exponential(away ? AWAY_BASE : PARK_BASE, away ? AWAY_MAX : PARK_MAX,
+                                        delivery->trouble > 0 ? (unsigned)delivery->trouble : 0);
 
     if (pause < verdict->retry_after)
         pause = verdict->retry_after;

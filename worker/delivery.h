@@ -36,9 +36,9 @@ struct delivery {
 
     /* What became of the attempt. */
     struct verdict verdict;
-    const char *state; /* the state that the delivery goes to: static */
-    bool well;         /* the destination's trouble is over */
-    int64_t started_at;      /* 0: no POST was made */
+    const char *state;  /* the state that the delivery goes to: static */
+    bool well;          /* the destination's trouble is over */
+    int64_t started_at; /* 0: no POST was made */
     int64_t finished_at;
     int64_t next_attempt_at; /* 0: none */
     int64_t parked_until;    /* 0: the destination isn't parked */

@@ -14,23 +14,18 @@
 #define SECRET_MAX     255
 
 static const char *const known_fields[] = {
-    "from",
-    "to",
-    "body_template",
-    "body_overflow",
-    "media_urls",
-    "messaging_service_sid",
-    "auth_type",
-    "auth",
-    "rate_limit",
-    "rate_limit_period",
+    "from",          "to",
+    "body_template", "body_overflow",
+    "media_urls",    "messaging_service_sid",
+    "auth_type",     "auth",
+    "rate_limit",    "rate_limit_period",
 };
 
 /* Part of the contract, not sent by this version: better refused than silently left out. */
 static const char *const later_fields[] = {
-    "status_callback",   "application_sid",   "max_price",   "provide_feedback",
-    "validity_period",   "smart_encoded",     "shorten_urls", "content_retention",
-    "address_retention", "send_as_mms",       "risk_check",  "sms_fallback",
+    "status_callback",   "application_sid", "max_price",    "provide_feedback",
+    "validity_period",   "smart_encoded",   "shorten_urls", "content_retention",
+    "address_retention", "send_as_mms",     "risk_check",   "sms_fallback",
 };
 
 struct judge {

@@ -7,7 +7,7 @@
 
 /* A destination's config (schemas/destination.schema.json), judged. */
 struct destination {
-    json_t *json; /* the whole config; what is below borrows from it */
+    json_t *json;     /* the whole config; what is below borrows from it */
     const char *from; /* NULL if absent */
     const char *to;
     const char *body_template;

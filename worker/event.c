@@ -142,8 +142,7 @@ bool event_parse(const char *bytes, size_t length, struct event *ret_event,
            take_id(event->json, "destination_id", "DESTINATION_ID_INVALID", &event->destination_id,
                    ret_rejection) &&
            take_connection(event->json, &event->connection_id, ret_rejection) &&
-           judge_occurred_at(event->json, ret_rejection) &&
-           judge_retry(event->json, ret_rejection);
+           judge_occurred_at(event->json, ret_rejection) && judge_retry(event->json, ret_rejection);
 }
 
 void event_release(struct event *event)

@@ -71,8 +71,8 @@ static void batch_add(struct batch *batch, struct delivery *delivery)
 {
     if (batch->delivery_count == batch->delivery_capacity) {
         batch->delivery_capacity = batch->delivery_capacity > 0 ? batch->delivery_capacity * 2 : 32;
-        batch->deliveries = mem_realloc(batch->deliveries,
-                                        batch->delivery_capacity * sizeof *batch->deliveries);
+        batch->deliveries =
+            mem_realloc(batch->deliveries, batch->delivery_capacity * sizeof *batch->deliveries);
     }
     batch->deliveries[batch->delivery_count++] = delivery;
 }
@@ -140,10 +140,10 @@ static const char *or_null(const char *text)
 
 /* The columns of evidence_attempts.sql, in its order. */
 static const enum pg_type attempt_types[] = {
-    PG_TEXT, PG_INT8, PG_INT4,        PG_TIMESTAMPTZ, PG_UUID,        PG_TEXT,
-    PG_TEXT, PG_TEXT, PG_INT4,        PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ,
-    PG_TIMESTAMPTZ, PG_JSON, PG_INT4, PG_JSON, PG_TEXT, PG_TEXT,
-    PG_TEXT, PG_INT4, PG_TEXT,        PG_JSON,
+    PG_TEXT,        PG_INT8, PG_INT4, PG_TIMESTAMPTZ, PG_UUID,        PG_TEXT,
+    PG_TEXT,        PG_TEXT, PG_INT4, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ,
+    PG_TIMESTAMPTZ, PG_JSON, PG_INT4, PG_JSON,        PG_TEXT,        PG_TEXT,
+    PG_TEXT,        PG_INT4, PG_TEXT, PG_JSON,
 };
 
 #define ATTEMPT_COLUMNS (sizeof attempt_types / sizeof attempt_types[0])
@@ -282,14 +282,35 @@ static void send_singly(struct batch *batch)
     batch_free(batch);
 }
 
+/* The first moment at which this batch made a destination due; INT64_MAX: none. */
+static int64_t first_due(const struct batch *batch)
+{
+    int64_t first = INT64_MAX;
+
+    for (size_t i = 0; i < batch->slot_count; i++) {
+        if (batch->slots[i].next_slot_at < first)
+            first = batch->slots[i].next_slot_at;
+    }
+    for (size_t i = 0; i < batch->delivery_count; i++) {
+        int64_t at = wake_at(batch->deliveries[i]);
+
+        if (at != 0 && at < first)
+            first = at;
+    }
+    return first;
+}
+
 static void batch_end(struct batch *batch, bool stored)
 {
     struct evidence *evidence = batch->evidence;
+    int64_t due = first_due(batch);
 
     evidence->pending -= batch->slot_count + batch->delivery_count;
     for (size_t i = 0; i < batch->delivery_count; i++)
         evidence->options.committed(evidence->options.arg, batch->deliveries[i], stored);
     batch_free(batch);
+    if (due != INT64_MAX)
+        evidence->options.due(evidence->options.arg, due);
 }
 
 static enum pg_next batch_done(void *arg, const struct pg_reply *reply)
@@ -307,10 +328,10 @@ static enum pg_next batch_done(void *arg, const struct pg_reply *reply)
     if (reply->status == PG_OK) {
         batch_end(batch, true);
     } else if (single || batch->delivery_count == 0) {
-        log_error("evidence refused by PostgreSQL", log_str("sqlstate", reply->sqlstate),
-                  log_str("error", reply->message),
-                  log_str("event_id",
-                          batch->delivery_count > 0 ? batch->deliveries[0]->event_id : NULL));
+        log_error(
+            "evidence refused by PostgreSQL", log_str("sqlstate", reply->sqlstate),
+            log_str("error", reply->message),
+            log_str("event_id", batch->delivery_count > 0 ? batch->deliveries[0]->event_id : NULL));
         batch_end(batch, false);
     } else {
         send_singly(batch);

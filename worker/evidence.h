@@ -23,6 +23,8 @@ struct evidence_options {
      * refused the row itself; the lease will run out, and the delivery becomes unknown.
      */
     void (*committed)(void *arg, struct delivery *delivery, bool stored);
+    /* Told after each batch: some destination of it may be due at this moment (database clock). */
+    void (*due)(void *arg, int64_t at);
     void *arg;
 };
 

@@ -33,8 +33,12 @@ struct intake {
     bool stopped;
 };
 
-static struct metric read_metric = {"mms_events_read_total", "counter",
-                                    "Events read from Kafka, repeated ones included", NULL, 0, NULL};
+static struct metric read_metric = {"mms_events_read_total",
+                                    "counter",
+                                    "Events read from Kafka, repeated ones included",
+                                    NULL,
+                                    0,
+                                    NULL};
 static struct metric taken_metric = {
     "mms_events_taken_total", "counter", "Events that became deliveries", NULL, 0, NULL};
 static struct metric rejected_metric = {
@@ -76,9 +80,9 @@ enum rejected_array {
 
 static const enum pg_type event_types[E_COUNT] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_JSON, PG_BYTEA,
                                                   PG_TEXT, PG_TEXT, PG_TEXT, PG_INT4, PG_INT8};
-static const enum pg_type rejected_types[R_COUNT] = {
-    PG_TEXT,  PG_INT4,  PG_INT8, PG_TEXT, PG_TEXT, PG_TEXT,
-    PG_BYTEA, PG_BYTEA, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT};
+static const enum pg_type rejected_types[R_COUNT] = {PG_TEXT, PG_INT4, PG_INT8,  PG_TEXT,
+                                                     PG_TEXT, PG_TEXT, PG_BYTEA, PG_BYTEA,
+                                                     PG_TEXT, PG_TEXT, PG_TEXT,  PG_TEXT};
 
 static void arrays_init(struct pg_array *arrays, const enum pg_type *types, int count)
 {
@@ -159,11 +163,11 @@ static void judge(const struct intake *intake, const struct range *range, struct
     for (int i = range->from; i < range->to; i++) {
         const rd_kafka_message_t *message = intake->messages[i];
         struct event_rejection rejection = {
-            "REFUSED_BY_DATABASE", "PostgreSQL refused to store the event; the worker's log says why"};
+            "REFUSED_BY_DATABASE",
+            "PostgreSQL refused to store the event; the worker's log says why"};
         struct event event;
 
-        if (event_parse(message->payload, message->len, &event, &rejection) &&
-            !range->refused)
+        if (event_parse(message->payload, message->len, &event, &rejection) && !range->refused)
             add_event(events, message, &event);
         else
             add_rejected(rejected, message, &event, &rejection);

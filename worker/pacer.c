@@ -17,8 +17,8 @@
 
 /*
  * Destinations a claim takes at most. Each holds an advisory lock for the claim's duration; the
- * lock table is shared by everybody in the database (6400 as delivered). If it is full all the same,
- * the batch is halved until it fits, and grows again after.
+ * lock table is shared by everybody in the database (6400 as delivered). If it is full all the
+ * same, the batch is halved until it fits, and grows again after.
  */
 #define CLAIM_MAX 200
 
@@ -60,7 +60,7 @@ struct pacer {
     struct event *timer; /* the next claim */
     int64_t timer_at;    /* monotonic; CLOCK_FOREVER: not armed */
     bool claiming;
-    bool again;          /* kicked while claiming */
+    int64_t again_at; /* asked for while claiming; CLOCK_FOREVER: not */
     bool stopped;
     int claim_max;
     int64_t last_claim;
@@ -68,8 +68,12 @@ struct pacer {
     int live;
 };
 
-static struct metric claims_metric = {
-    "mms_claims_total", "counter", "Claims made (queries for deliveries that are due)", NULL, 0, NULL};
+static struct metric claims_metric = {"mms_claims_total",
+                                      "counter",
+                                      "Claims made (queries for deliveries that are due)",
+                                      NULL,
+                                      0,
+                                      NULL};
 static struct metric claimed_metric = {
     "mms_claimed_deliveries_total", "counter", "Deliveries claimed", NULL, 0, NULL};
 static struct metric live_metric = {
@@ -107,15 +111,25 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     claim(pacer);
 }
 
-void pacer_kick(struct pacer *pacer)
+/* The next claim is made at `at` (monotonic) or before, but not right behind the last one. */
+static void claim_soon(struct pacer *pacer, int64_t at)
 {
     int64_t soonest = pacer->last_claim + CLAIM_INTERVAL;
-    int64_t now = clock_now();
 
     if (pacer->claiming)
-        pacer->again = true;
+        pacer->again_at = at < pacer->again_at ? at : pacer->again_at;
     else
-        claim_by(pacer, soonest > now ? soonest : now);
+        claim_by(pacer, at > soonest ? at : soonest);
+}
+
+void pacer_kick(struct pacer *pacer)
+{
+    claim_soon(pacer, clock_now());
+}
+
+void pacer_due(struct pacer *pacer, int64_t at)
+{
+    claim_soon(pacer, db_clock_when(pacer->options.clock, at) - PACE_LOOK_AHEAD);
 }
 
 /* After a claim: when the next one is worth making. `next_due` INT64_MAX: nothing is due, ever. */
@@ -127,11 +141,11 @@ static void plan(struct pacer *pacer, int64_t next_due)
                       ? CLOCK_FOREVER
                       : db_clock_when(pacer->options.clock, next_due) - PACE_LOOK_AHEAD;
 
-    if (pacer->again)
-        due = now;
-    pacer->again = false;
     if (due < at)
         at = due;
+    if (pacer->again_at < at)
+        at = pacer->again_at;
+    pacer->again_at = CLOCK_FOREVER;
     if (at < pacer->last_claim + CLAIM_INTERVAL)
         at = pacer->last_claim + CLAIM_INTERVAL;
     /* With no room, who leaves kicks. The poll stays, for the clock. */
@@ -158,8 +172,7 @@ static void waiting_remove(struct waiting *waiting)
 static bool wait_for_slot(struct waiting *waiting)
 {
     const struct pacer *pacer = waiting->pacer;
-    int64_t delay =
-        db_clock_when(pacer->options.clock, waiting->delivery->slot_at) - clock_now();
+    int64_t delay = db_clock_when(pacer->options.clock, waiting->delivery->slot_at) - clock_now();
     struct timeval tv = {.tv_sec = delay / CLOCK_SECOND, .tv_usec = delay % CLOCK_SECOND};
 
     if (delay <= 0)
@@ -272,8 +285,8 @@ static void refuse(struct pacer *pacer, struct delivery *delivery)
 static void take_claimed(struct pacer *pacer, const PGresult *rows, int row)
 {
     struct delivery *delivery = take_row(pacer, rows, row);
-    int64_t waited = db_clock_earliest(pacer->options.clock, clock_now()) -
-                     pg_time(rows, row, C_CREATED_AT);
+    int64_t waited =
+        db_clock_earliest(pacer->options.clock, clock_now()) - pg_time(rows, row, C_CREATED_AT);
 
     live_metric.value = ++pacer->live;
     claimed_metric.value++;
@@ -392,6 +405,7 @@ struct pacer *pacer_open(const struct pacer_options *options)
     pacer->claim_max = CLAIM_MAX;
     pacer->timer = evtimer_new(options->base, on_timer, pacer);
     pacer->timer_at = CLOCK_FOREVER;
+    pacer->again_at = CLOCK_FOREVER;
     metrics_register(&claims_metric);
     metrics_register(&claimed_metric);
     metrics_register(&live_metric);

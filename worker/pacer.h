@@ -35,8 +35,11 @@ struct pacer_options {
 struct pacer *pacer_open(const struct pacer_options *options);
 void pacer_close(struct pacer *pacer);
 
-/* There may be something due now: intake took in events, or a delivery came to its end. */
+/* There may be something due now: intake took in events, or there is room again. */
 void pacer_kick(struct pacer *pacer);
+
+/* Some destination may be due at this moment of the database's clock. */
+void pacer_due(struct pacer *pacer, int64_t at);
 
 /* A delivery that the pacer claimed has left the worker's hands. */
 void pacer_left(struct pacer *pacer);

@@ -38,8 +38,8 @@ static bool render_strict(const char *template, const char *field, const json_t 
     bool rendered;
 
     buf_init(&text, max);
-    rendered = template_render(template, event, TEMPLATE_MISSING_FAILS, &text, missing,
-                               sizeof missing);
+    rendered =
+        template_render(template, event, TEMPLATE_MISSING_FAILS, &text, missing, sizeof missing);
     if (!rendered) {
         bool overflow = text.overflow;
 

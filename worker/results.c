@@ -29,7 +29,8 @@
 
 #define RESULT_MAX_BYTES ((size_t)64 << 10)
 
-/* What to mark once the brokers have it: an attempt, or a rejected event (which has two records). */
+/* What to mark once the brokers have it: an attempt, or a rejected event (which has two records).
+ */
 struct mark {
     struct results *results;
     bool rejected;
@@ -61,9 +62,12 @@ struct results {
 
 static struct metric published_metric = {
     "mms_results_published_total", "counter", "Results that the brokers have", NULL, 0, NULL};
-static struct metric failed_metric = {"mms_results_publish_failures_total", "counter",
+static struct metric failed_metric = {"mms_results_publish_failures_total",
+                                      "counter",
                                       "Records that could not be published; the sweep repeats them",
-                                      NULL, 0, NULL};
+                                      NULL,
+                                      0,
+                                      NULL};
 
 static void arm(struct event *timer, int64_t us)
 {
@@ -301,8 +305,8 @@ void results_publish(struct results *results, struct delivery *delivery)
                             .next_attempt_at = delivery->next_attempt_at,
                             .worker = results->options.worker,
                             .at = delivery->finished_at};
-    struct mark *mark = mark_new(results, false, false, delivery->destination_id, delivery->id,
-                                 delivery->attempt);
+    struct mark *mark =
+        mark_new(results, false, false, delivery->destination_id, delivery->id, delivery->attempt);
 
     memcpy(mark->result_id, delivery->result_id, sizeof mark->result_id);
     send_result(results, &result, delivery->traceparent, delivery->tracestate, mark);
@@ -338,25 +342,25 @@ static void publish_swept(struct results *results, const PGresult *rows, int row
 {
     size_t length;
     const char *id = pg_bytes(rows, row, A_RESULT_ID, &length);
-    struct result result = {
-        .result_id = (const unsigned char *)id,
-        .kind = "attempt",
-        .event_id = pg_text(rows, row, A_EVENT_ID),
-        .destination_id = pg_text(rows, row, A_DESTINATION_ID),
-        .connection_id = pg_text(rows, row, A_CONNECTION_ID),
-        .attempt = pg_int4(rows, row, A_ATTEMPT),
-        .outcome = pg_text(rows, row, A_OUTCOME),
-        .final = PQgetvalue(rows, row, A_FINAL)[0] != 0,
-        .reason = pg_text(rows, row, A_REASON),
-        .http_status = pg_int4(rows, row, A_HTTP_STATUS),
-        .message_sid = pg_text(rows, row, A_MESSAGE_SID),
-        .message_status = pg_text(rows, row, A_MESSAGE_STATUS),
-        .error_code = pg_int4(rows, row, A_ERROR_CODE),
-        .error_message = pg_text(rows, row, A_ERROR_MESSAGE),
-        .next_attempt_at =
-            pg_is_null(rows, row, A_NEXT_ATTEMPT_AT) ? 0 : pg_time(rows, row, A_NEXT_ATTEMPT_AT),
-        .worker = pg_text(rows, row, A_WORKER),
-        .at = pg_time(rows, row, A_FINISHED_AT)};
+    struct result result = {.result_id = (const unsigned char *)id,
+                            .kind = "attempt",
+                            .event_id = pg_text(rows, row, A_EVENT_ID),
+                            .destination_id = pg_text(rows, row, A_DESTINATION_ID),
+                            .connection_id = pg_text(rows, row, A_CONNECTION_ID),
+                            .attempt = pg_int4(rows, row, A_ATTEMPT),
+                            .outcome = pg_text(rows, row, A_OUTCOME),
+                            .final = PQgetvalue(rows, row, A_FINAL)[0] != 0,
+                            .reason = pg_text(rows, row, A_REASON),
+                            .http_status = pg_int4(rows, row, A_HTTP_STATUS),
+                            .message_sid = pg_text(rows, row, A_MESSAGE_SID),
+                            .message_status = pg_text(rows, row, A_MESSAGE_STATUS),
+                            .error_code = pg_int4(rows, row, A_ERROR_CODE),
+                            .error_message = pg_text(rows, row, A_ERROR_MESSAGE),
+                            .next_attempt_at = pg_is_null(rows, row, A_NEXT_ATTEMPT_AT)
+                                                   ? 0
+                                                   : pg_time(rows, row, A_NEXT_ATTEMPT_AT),
+                            .worker = pg_text(rows, row, A_WORKER),
+                            .at = pg_time(rows, row, A_FINISHED_AT)};
     struct mark *mark = mark_new(results, false, true, result.destination_id,
                                  pg_int8(rows, row, A_DELIVERY_ID), result.attempt);
 
@@ -445,21 +449,20 @@ static void send_dead_letter(struct results *results, const PGresult *rows, int 
 static void publish_rejected(struct results *results, const PGresult *rows, int row)
 {
     size_t length;
-    struct result result = {
-        .result_id = (const unsigned char *)pg_bytes(rows, row, R_RESULT_ID, &length),
-        .kind = "rejection",
-        .event_id = pg_text(rows, row, R_EVENT_ID),
-        .destination_id = pg_text(rows, row, R_DESTINATION_ID),
-        .connection_id = pg_text(rows, row, R_CONNECTION_ID),
-        .outcome = "rejected",
-        .final = true,
-        .reason = pg_text(rows, row, R_REASON),
-        .error_message = pg_text(rows, row, R_DETAIL),
-        .worker = pg_text(rows, row, R_WORKER),
-        .at = pg_time(rows, row, R_REJECTED_AT)};
-    struct mark *mark =
-        mark_new(results, true, true, pg_text(rows, row, R_TOPIC), pg_int8(rows, row, R_OFFSET),
-                 pg_int4(rows, row, R_PARTITION));
+    struct result result = {.result_id =
+                                (const unsigned char *)pg_bytes(rows, row, R_RESULT_ID, &length),
+                            .kind = "rejection",
+                            .event_id = pg_text(rows, row, R_EVENT_ID),
+                            .destination_id = pg_text(rows, row, R_DESTINATION_ID),
+                            .connection_id = pg_text(rows, row, R_CONNECTION_ID),
+                            .outcome = "rejected",
+                            .final = true,
+                            .reason = pg_text(rows, row, R_REASON),
+                            .error_message = pg_text(rows, row, R_DETAIL),
+                            .worker = pg_text(rows, row, R_WORKER),
+                            .at = pg_time(rows, row, R_REJECTED_AT)};
+    struct mark *mark = mark_new(results, true, true, pg_text(rows, row, R_TOPIC),
+                                 pg_int8(rows, row, R_OFFSET), pg_int4(rows, row, R_PARTITION));
 
     mark->size = (size_t)PQgetlength(rows, row, R_BYTES);
     send_result(results, &result, pg_text(rows, row, R_TRACEPARENT),

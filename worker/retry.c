@@ -24,8 +24,7 @@ static bool take_integer(const json_t *retry, const char *name, int64_t max, int
 
     if (value == NULL)
         return true;
-    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
-        json_integer_value(value) > max)
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > max)
         return false;
     *ret_value = json_integer_value(value);
     return true;
@@ -97,9 +96,9 @@ bool retry_policy_parse(const json_t *retry, struct retry_policy *policy, char *
         return true;
     if (!json_is_object(retry))
         return wrong(why, why_size, "", "an object");
-    if (strategy != NULL && (!json_is_string(strategy) ||
-                             (strcmp(json_string_value(strategy), "linear") != 0 &&
-                              strcmp(json_string_value(strategy), "exponential") != 0)))
+    if (strategy != NULL &&
+        (!json_is_string(strategy) || (strcmp(json_string_value(strategy), "linear") != 0 &&
+                                       strcmp(json_string_value(strategy), "exponential") != 0)))
         return wrong(why, why_size, "strategy", "\"exponential\" or \"linear\"");
     if (!take_integer(retry, "count", RETRY_COUNT_MAX, &count))
         return wrong(why, why_size, "count", "a whole number from 0 to 100");
@@ -136,8 +135,8 @@ bool retry_decide(const struct retry_policy *policy, int64_t spent, int http_sta
     if (spent >= policy->attempts || !status_allowed(policy, http_status))
         return false;
     if (!policy->linear)
-        pause = backoff_exponential(policy->base, policy->max,
-                                    spent > 1 ? (unsigned)(spent - 1) : 0);
+        pause =
+            backoff_exponential(policy->base, policy->max, spent > 1 ? (unsigned)(spent - 1) : 0);
     if (policy->jitter)
         pause = backoff_jitter(pause);
     *ret_pause = pause > retry_after ? pause : retry_after;

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* When a delivery that may be tried again is tried again: the connection's policy or the default. */
+/* When a delivery that may be tried again is tried again: the connection's policy or the default.
+ */
 
 #define RETRY_STATUS_RANGES 16
 /* Limits of an event's policy: they keep a typing error from filling the history. */

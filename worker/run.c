@@ -58,9 +58,12 @@ struct worker {
     int64_t results_by; /* then for the results; 0: not there yet */
 };
 
-static struct metric lost_metric = {
-    "mms_deliveries_taken_over_total", "counter",
-    "Deliveries whose worker was lost; they are unknown now", NULL, 0, NULL};
+static struct metric lost_metric = {"mms_deliveries_taken_over_total",
+                                    "counter",
+                                    "Deliveries whose worker was lost; they are unknown now",
+                                    NULL,
+                                    0,
+                                    NULL};
 
 static struct timeval to_timeval(int64_t us)
 {
@@ -80,8 +83,8 @@ static void end(struct worker *worker, bool clean)
 }
 
 /*
- * True if no delivery, claim or batch is in this worker's hands. A claim or a batch that waits for a
- * database that is away hasn't begun; evidence is waited for.
+ * True if no delivery, claim or batch is in this worker's hands. A claim or a batch that waits for
+ * a database that is away hasn't begun; evidence is waited for.
  */
 static bool hands_empty(const struct worker *worker)
 {
@@ -157,6 +160,13 @@ static void on_committed(void *arg, struct delivery *delivery, bool stored)
     else
         delivery_free(delivery);
     pacer_left(worker->pacer);
+}
+
+static void on_due(void *arg, int64_t at)
+{
+    struct worker *worker = arg;
+
+    pacer_due(worker->pacer, at);
 }
 
 static void on_kafka_changed(void *arg, const char *reason, bool fatal)
@@ -269,6 +279,7 @@ static void open_pacing(struct worker *worker)
                                               .pg = worker->evidence_pg,
                                               .worker = worker->name,
                                               .committed = on_committed,
+                                              .due = on_due,
                                               .arg = worker};
     struct sender_options sender;
     struct pacer_options pacer;

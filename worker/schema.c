@@ -8,7 +8,8 @@
 #include "common/pg_value.h"
 #include "sql.h"
 
-/* 7171443 ('mms') is this program's class of advisory locks; claims use its other, two-part space. */
+/* 7171443 ('mms') is this program's class of advisory locks; claims use its other, two-part space.
+ */
 static const char lock_sql[] = "select pg_advisory_xact_lock(7171443)";
 
 static const char table_sql[] =
@@ -78,8 +79,7 @@ static int run(PGconn *conn, const char *sql, const char *doing)
 /* The version that the database has; -1 after a complaint. */
 static int read_version(PGconn *conn)
 {
-    PGresult *result =
-        PQexec(conn, "select coalesce(max(version), 0) from mms.schema_migrations");
+    PGresult *result = PQexec(conn, "select coalesce(max(version), 0) from mms.schema_migrations");
     int version = PQresultStatus(result) == PGRES_TUPLES_OK ? atoi(PQgetvalue(result, 0, 0)) : -1;
 
     PQclear(result);
@@ -98,7 +98,8 @@ static int record(PGconn *conn, const struct sql_migration *migration)
 
 /*
  * The next migration in a transaction of its own. Returns 1 if one was applied, 0 if there is none
- * left, -1 after a complaint. The lock is the transaction's, so a transaction-pooling proxy is fine.
+ * left, -1 after a complaint. The lock is the transaction's, so a transaction-pooling proxy is
+ * fine.
  */
 static int step(PGconn *conn)
 {

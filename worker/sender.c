@@ -73,11 +73,11 @@ static void keep_answer(struct delivery *delivery, const struct http_response *r
         delivery->response_body =
             mask(delivery, response->body, response->body_length, EVIDENCE_MAX_BYTES);
     }
-    delivery->timing = dump(json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:b}", "lookup", (json_int_t)response->lookup_us, "connect",
-        (json_int_t)response->connect_us, "tls", (json_int_t)response->tls_us, "first_byte",
-        (json_int_t)response->first_byte_us, "total", (json_int_t)response->total_us,
-        "new_connection", response->new_connection));
+    delivery->timing = dump(
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "lookup", (json_int_t)response->lookup_us,
+                  "connect", (json_int_t)response->connect_us, "tls", (json_int_t)response->tls_us,
+                  "first_byte", (json_int_t)response->first_byte_us, "total",
+                  (json_int_t)response->total_us, "new_connection", response->new_connection));
 }
 
 /* What Twilio (or a proxy) says in words may hold a secret as well. */
@@ -100,7 +100,8 @@ static void log_attempt(const struct delivery *delivery, const struct http_respo
                  log_str("destination_id", delivery->destination_id),
                  log_int("attempt", delivery->attempt),
                  log_str("outcome", outcome_name(v->outcome)), log_str("reason", v->reason),
-                 log_int("http_status", v->http_status), log_int("error_code", v->error_code),
+                 log_int_or_none("http_status", v->http_status),
+                 log_int_or_none("error_code", v->error_code),
                  log_str("message_sid", v->message_sid[0] != '\0' ? v->message_sid : NULL),
                  log_str("error", v->error_message[0] != '\0' ? v->error_message : NULL),
                  log_int("total_us", response->total_us), LOG_END);

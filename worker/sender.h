@@ -16,9 +16,9 @@ struct sender;
 
 struct sender_options {
     struct event_base *base;
-    struct evidence *evidence;           /* borrowed */
-    const struct db_clock *clock;        /* borrowed */
-    int64_t timeout;                     /* of one exchange */
+    struct evidence *evidence;    /* borrowed */
+    const struct db_clock *clock; /* borrowed */
+    int64_t timeout;              /* of one exchange */
     long connections_max;
 };
 

@@ -65,7 +65,8 @@ static const struct config_setting table[] = {
 #define PREFIX "MMS_"
 #define FAMILY "MMS_KAFKA_"
 
-/* What a claimed delivery needs besides the exchange: look-ahead, start window, writing evidence. */
+/* What a claimed delivery needs besides the exchange: look-ahead, start window, writing evidence.
+ */
 #define LEASE_MARGIN (10 * CLOCK_SECOND)
 
 static bool judge_base_url(const struct settings *settings, char *error, size_t size)
@@ -75,10 +76,11 @@ static bool judge_base_url(const struct settings *settings, char *error, size_t 
     if (url_has_scheme(url, "https") ||
         (url_has_scheme(url, "http") && (settings->twilio_allow_http || url_loopback(url))))
         return true;
-    snprintf(error, size,
-             "MMS_TWILIO_BASE_URL: '%.200s' is not valid, expected an https URL (plain http towards "
-             "loopback only, unless MMS_TWILIO_ALLOW_HTTP=true)",
-             url);
+    snprintf(
+        error, size,
+        "MMS_TWILIO_BASE_URL: '%.200s' is not valid, expected an https URL (plain http towards "
+        "loopback only, unless MMS_TWILIO_ALLOW_HTTP=true)",
+        url);
     return false;
 }
 
@@ -115,10 +117,11 @@ static bool judge_listen(const struct settings *settings, char *error, size_t si
 static bool judge_together(const struct settings *settings, char *error, size_t size)
 {
     if (settings->lease < settings->twilio_timeout + LEASE_MARGIN) {
-        snprintf(error, size,
-                 "MMS_LEASE: %llds is too short, expected at least MMS_TWILIO_TIMEOUT + 10s (%llds)",
-                 (long long)(settings->lease / CLOCK_SECOND),
-                 (long long)((settings->twilio_timeout + LEASE_MARGIN) / CLOCK_SECOND));
+        snprintf(
+            error, size,
+            "MMS_LEASE: %llds is too short, expected at least MMS_TWILIO_TIMEOUT + 10s (%llds)",
+            (long long)(settings->lease / CLOCK_SECOND),
+            (long long)((settings->twilio_timeout + LEASE_MARGIN) / CLOCK_SECOND));
         return false;
     }
     if (settings->retry_max < settings->retry_base) {

@@ -12,6 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BUILD_DIR", ROOT / "build")).resolve()
 """Where logs, data and downloads go. BUILD_DIR moves it, for instance when the tree can't be written to."""
 
+BIN = Path(os.environ.get("BIN_DIR", BUILD)).resolve()
+"""Where the programs are that are tested; `make asan` has its own."""
+
 
 class Unavailable(Exception):
     """A server can't be had on this machine. The text is one line that says why and what would help."""
