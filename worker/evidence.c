@@ -143,7 +143,7 @@ static const enum pg_type attempt_types[] = {
     PG_TEXT,        PG_INT8, PG_INT4, PG_TIMESTAMPTZ, PG_UUID,        PG_TEXT,
     PG_TEXT,        PG_TEXT, PG_INT4, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ,
     PG_TIMESTAMPTZ, PG_JSON, PG_INT4, PG_JSON,        PG_TEXT,        PG_TEXT,
-    PG_TEXT,        PG_INT4, PG_TEXT, PG_JSON,
+    PG_TEXT,        PG_INT4, PG_TEXT, PG_JSON,        PG_INT4,
 };
 
 #define ATTEMPT_COLUMNS (sizeof attempt_types / sizeof attempt_types[0])
@@ -174,6 +174,7 @@ static void add_attempt(struct pg_array *a, const struct delivery *d)
     add_status(a++, v->error_code);
     pg_array_add_text(a++, or_null(v->error_message));
     pg_array_add_text(a++, d->timing);
+    pg_array_add_int4(a++, d->parked_until != 0);
 }
 
 static size_t attempts_statement(struct pg_unit *unit, const struct batch *batch)
