@@ -82,14 +82,16 @@ static void on_other(struct evhttp_request *request, void *arg)
 /* The port that was taken, for who gave port 0. */
 static int bound_port(struct evhttp_bound_socket *socket)
 {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {.v6 = {.sin6_port = 0}};
     socklen_t length = sizeof address;
 
-    if (getsockname(evhttp_bound_socket_get_fd(socket), (struct sockaddr *)&address, &length) != 0)
+    if (getsockname(evhttp_bound_socket_get_fd(socket), &address.any, &length) != 0)
         return 0;
-    if (address.ss_family == AF_INET6)
-        return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-    return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 struct health *health_open(struct event_base *base, const char *listen, char *error,

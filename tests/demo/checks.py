@@ -1,0 +1,109 @@
+"""Whether the demo kept the program's promises. Each check yields a line for everything that is wrong."""
+
+import collections
+
+
+def problems(facts, scenario):
+    """All that is wrong, in lines; none: the demo has passed."""
+    return [line for check in _CHECKS for line in check(facts, scenario)]
+
+
+def _totals(facts, scenario):
+    produced = len(scenario.records)
+    if len(facts.events) != produced:
+        yield f"{produced} events were produced, but {len(facts.events)} are on the event topic"
+    counted = len(facts.deliveries) + len(facts.rejected) + facts.repeated
+    if counted != produced:
+        yield f"{produced} events were produced, but {counted} are accounted for"
+    if facts.repeated != scenario.repeated:
+        yield f"{facts.repeated} repeated events, expected {scenario.repeated}"
+    if facts.committed != produced:
+        yield f"offsets of {facts.committed} events are committed, expected {produced}"
+
+
+def _histories(facts, scenario):
+    """What became of every event is what the scenario says, attempt by attempt."""
+    seen = collections.defaultdict(list)
+    for row in sorted(facts.attempts, key=lambda row: row["attempt"]):
+        seen[row["event_id"]].append((row["outcome"], row["reason"]))
+    for event_id, expected in scenario.expected.items():
+        if seen[event_id] != expected:
+            yield f"event {event_id}: attempts {seen[event_id]}, expected {expected}"
+    for event_id in seen.keys() - scenario.expected.keys():
+        yield f"event {event_id}: has attempts, but was not expected"
+    final = {row["event_id"]: row["outcome"] for row in facts.attempts if row["final"]}
+    for row in facts.deliveries:
+        if final.get(row["event_id"]) != row["state"]:
+            yield f"event {row['event_id']}: is {row['state']}, its final attempt is {final.get(row['event_id'])}"
+
+
+def _pace(facts, scenario):
+    posts = collections.Counter(row["destination_id"] for row in facts.attempts if row["started_at"])
+    for id, _, _ in scenario.destinations:
+        early = [gap for gap in facts.gaps(id) if gap < 1000]
+        if early:
+            yield f"{id}: {len(early)} gaps under 1000 ms, the smallest {min(early):.3f} ms"
+        if len(facts.starts[id]) != posts[id]:
+            yield f"{id}: {len(facts.starts[id])} POSTs were seen, {posts[id]} are in the attempt history"
+
+
+def _once(facts, _):
+    """Every accepted delivery is one message, and there is no other message."""
+    if facts.sids is None:
+        return
+    evidence = [row["message_sid"] for row in facts.attempts if row["outcome"] == "accepted"]
+    if sorted(evidence) != sorted(facts.sids):
+        yield f"{len(facts.sids)} messages exist, the attempt history has {len(evidence)}, and they are not the same"
+
+
+def _results(facts, scenario):
+    on_topic = {result["result_id"]: result for result in facts.results}
+    wanted = {str(row["result_id"]): f"attempt {row['attempt']} of {row['event_id']}" for row in facts.attempts}
+    wanted |= {str(row["result_id"]): f"the rejection of {row['topic']}/{row['partition']}/{row['offset']}" for row in facts.rejected}
+    for result_id in wanted.keys() - on_topic.keys():
+        yield f"no result of {wanted[result_id]} on the status topic"
+    for result_id in on_topic.keys() - wanted.keys():
+        yield f"result {result_id} on the status topic has no evidence"
+    finals = collections.Counter(r["event_id"] for r in on_topic.values() if r["kind"] == "attempt" and r["final"])
+    for event_id in scenario.expected:
+        if finals[event_id] != 1:
+            yield f"event {event_id}: {finals[event_id]} final results, expected 1"
+
+
+def dead_letter_headers(record):
+    return {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+
+
+def _dead_letters(facts, scenario):
+    letters = {dead_letter_headers(record).get("mms-source"): record for record in facts.dead_letters}
+    events = {f"{record.topic}/{record.partition}/{record.offset}": record for record in facts.events}
+    for row in facts.rejected:
+        source = f"{row['topic']}/{row['partition']}/{row['offset']}"
+        if source not in letters:
+            yield f"the rejected event {source} is not in the dead letters"
+        elif source in events and (letters[source].key, letters[source].value) != (events[source].key, events[source].value):
+            yield f"the dead letter of {source} is not what was produced"
+    reasons = collections.Counter(dead_letter_headers(record).get("mms-reason") for record in letters.values())
+    if reasons != scenario.rejected:
+        yield f"dead letters by reason: {dict(reasons)}, expected {dict(scenario.rejected)}"
+
+
+def _secrets(facts, scenario):
+    places = {
+        "the workers' and servers' logs": facts.logs,
+        "the attempt history": repr(facts.attempts),
+        "the results": repr(facts.results),
+        "the dead letters": repr(facts.dead_letters),
+    }
+    for place, text in places.items():
+        if any(secret in text for secret in scenario.secrets):
+            yield f"an auth token is in {place}"
+
+
+def _workers(facts, _):
+    for number, status in enumerate(facts.exits, 1):
+        if status != 0:
+            yield f"worker {number} ended with status {status}, expected 0"
+
+
+_CHECKS = (_totals, _histories, _pace, _once, _results, _dead_letters, _secrets, _workers)

@@ -1,0 +1,101 @@
+"""The parts of the demo: servers, workers, and the end of it all."""
+
+import contextlib
+import os
+import secrets
+import signal
+
+from harness import BIN, BUILD, ROOT
+from harness.broker import Broker
+from harness.postgres import Postgres
+from harness.process import clean_env
+from harness.sim import Sim
+from harness.system import System
+from harness.wait import TimedOut
+from show import step
+
+TOPICS = {"mms.events": 4, "mms.results": 3, "mms.dead-letters": 1}
+DATABASE = "mms"
+WORKERS = 2
+
+
+class Twilio:
+    """Twilio itself, where a System has a simulator."""
+
+    def __init__(self, base_url):
+        self.base_url = base_url
+
+    def close(self):
+        pass
+
+
+class DemoSystem(System):
+    """A System with the names that the documentation uses, and a Twilio that may be the real one."""
+
+    group = "mms-worker"
+
+    def __init__(self, postgres, kafka, directory, twilio):
+        # Not System's own: that makes a simulator in any case.
+        self.postgres = postgres
+        self.kafka = kafka
+        self.directory = directory
+        self.events_topic, self.results_topic, self.dead_letters_topic = TOPICS
+        self.database = DATABASE
+        self.sim = twilio
+        self.workers = []
+        postgres.create_database(self.database)
+        self.db = postgres.connect(self.database)
+        self.migrate()
+
+    def env(self, **settings):
+        env = super().env(consumer_group=self.group, **settings)
+        if "PGPASSFILE" in os.environ:
+            env["PGPASSFILE"] = os.environ["PGPASSFILE"]
+        return env
+
+    def stop_workers(self, timeout=20.0):
+        """Asks all of them to end; returns their exit statuses, None for one that had to be killed."""
+        for worker in self.workers:
+            worker.send_signal(signal.SIGTERM)
+        statuses = []
+        for worker in self.workers:
+            try:
+                statuses.append(worker.wait(timeout))
+            except TimedOut:
+                worker.kill()
+                statuses.append(None)
+        return statuses
+
+    def close(self):
+        self.stop_workers(5.0)
+        super().close()
+
+
+def start(stack, directory, scenario):
+    """Starts everything but the workers, saying what and where; `stack` ends it. Returns the DemoSystem."""
+    postgres = stack.enter_context(Postgres(directory / "postgres"))
+    if not scenario.simulated:
+        _lock(postgres, directory)
+    kafka = stack.enter_context(Broker(BIN / "mms-broker", directory, TOPICS))
+    sim = stack.enter_context(Sim(directory)) if scenario.simulated else Twilio(scenario.twilio_url)
+    system = stack.enter_context(contextlib.closing(DemoSystem(postgres, kafka, directory, sim)))
+    step("PostgreSQL", f"look in while it runs: {_psql(system)}")
+    step("Kafka", f"embedded broker on {kafka.bootstrap}: {', '.join(TOPICS)}")
+    step("Twilio", f"simulator on {sim.base_url}, its log: {sim.base_url}/_sim/requests" if scenario.simulated else sim.base_url)
+    return system
+
+
+def start_workers(system):
+    for number in range(1, WORKERS + 1):
+        system.worker(retry_base="100ms")
+    for number, worker in enumerate(system.workers, 1):
+        step(f"Worker {number}", f"http://127.0.0.1:{worker.wait_ready().port}/metrics, log {worker.log_path.relative_to(ROOT, walk_up=False) if False else _shown(worker.log_path)}")
+
+
+def _shown(path):
+    return os.path.relpath(path, ROOT) if path.is_relative_to(ROOT) else str(path)
+
+
+def _psql(system):
+    prefix = f"PGPASSFILE={_shown(os.environ['PGPASSFILE'])} " if "PGPASSFILE" in os.environ else ""
+    return f"{prefix}psql {system.postgres.url(system.database)}"

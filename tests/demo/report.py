@@ -1,0 +1,103 @@
+"""What the demo prints when all is over."""
+
+import collections
+import json
+import statistics
+
+from checks import dead_letter_headers
+from facts import HEALTH_SQL, HISTORY_SQL
+from show import say, section, shorten, table
+
+_FIRST_ROWS = 4  # plain rows of the history that are shown for each destination
+
+
+def report(facts, scenario):
+    _history(facts)
+    _gaps(facts, scenario)
+    _results(facts)
+    _dead_letters(facts)
+    _health(facts)
+
+
+def _history(facts):
+    section("Attempt history (SQL)", HISTORY_SQL + "\n")
+    columns = ["event_id", "destination_id", "att>", "outcome", "reason", "slot_at", "gap_ms>", "http>", "code>"]
+    by_destination = collections.defaultdict(list)
+    for row in facts.history:
+        by_destination[row["destination_id"]].append(row)
+    rows = []
+    for history in by_destination.values():
+        rows += _abbreviated(history)
+    table(columns, rows)
+    say("  gap_ms: since the slot before, of the same destination. Attempts without http never left the worker.")
+
+
+def _abbreviated(history):
+    """The first rows, and all that are not plain."""
+    plain = [row for row in history if row["outcome"] == "accepted" and row["attempt"] == 1]
+    hidden = {id(row) for row in plain[_FIRST_ROWS:]}
+    rows = [_history_row(row) for row in history if id(row) not in hidden]
+    if hidden:
+        rows.append(f"… and {len(hidden)} more of {history[0]['destination_id']}, accepted at the first attempt")
+    return rows
+
+
+def _history_row(row):
+    slot = row["slot_at"] and row["slot_at"].strftime("%H:%M:%S.%f")[:-3]
+    gap = float(row["gap_ms"]) if row["gap_ms"] is not None and row["http_status"] else None
+    names = ("event_id", "destination_id", "attempt", "outcome", "reason")
+    return [*(row[name] for name in names), slot, gap, row["http_status"], row["error_code"]]
+
+
+def _gaps(facts, scenario):
+    observer = "the simulator saw them arrive" if scenario.simulated else "the evidence has them (started_at)"
+    section("Gaps", f"Between the starts of two POSTs for one destination, as {observer}:\n")
+    rows = []
+    for id, _, _ in scenario.destinations:
+        gaps = facts.gaps(id) or [None]
+        rows.append([id, len(facts.starts[id]), min(gaps), gaps[0] and statistics.median(gaps)])
+    table(["destination", "sends>", "smallest ms>", "median ms>"], rows)
+
+
+def _results(facts):
+    section("Results on mms.results")
+    counts = collections.Counter((result["kind"], result["outcome"], result["final"]) for result in facts.results)
+    rows = [[kind, outcome, "yes" if final else "no", n] for (kind, outcome, final), n in sorted(counts.items())]
+    table(["kind", "outcome", "final", "results>"], rows)
+    examples = {}
+    for result in facts.results:
+        examples.setdefault(result["outcome"], result)
+    chosen = [examples[outcome] for outcome in ("retry", "rejected", "failed", "unknown", "accepted") if outcome in examples]
+    for result in chosen[:2]:
+        say("\n" + json.dumps(result, indent=2, ensure_ascii=False))
+
+
+def _dead_letters(facts):
+    section("Dead letters on mms.dead-letters")
+    if not facts.dead_letters:
+        say("  none")
+    for record in facts.dead_letters:
+        headers = dead_letter_headers(record)
+        value = "(no value)" if record.value is None else record.value.decode(errors="replace")
+        say(f"  {headers.get('mms-reason', ''):<20} from {headers.get('mms-source', '')}")
+        say(f"      {shorten(headers.get('mms-detail', ''), 90)}")
+        say(f"      {shorten(value, 90)}")
+
+
+def _health(facts):
+    section("Destination health (SQL)", HEALTH_SQL + "\n")
+    columns = ["destination_id", "name", "condition", "pending>", "unknown>", "last_outcome", "last_reason"]
+    table(columns, [[row[column.rstrip(">")] for column in columns] for row in facts.health])
+
+
+def totals(facts, scenario, passed):
+    """The last line."""
+    states = facts.states
+    parts = [f"{states.pop(state, 0)} {state}" for state in ("accepted", "failed")]
+    parts += [f"{number} {state}" for state, number in sorted(states.items())]
+    parts += [f"{len(facts.rejected)} rejected", f"{facts.repeated} duplicate"]
+    gap = "none" if facts.smallest_gap is None else f"{facts.smallest_gap:.1f} ms"
+    say(
+        f"\ntotals: {len(scenario.records)} events produced = {' + '.join(parts)}; "
+        f"{len(facts.results)} results published; smallest gap {gap}; {'PASS' if passed else 'FAIL'}"
+    )

@@ -1,0 +1,217 @@
+"""What the demo sends: destinations, Kafka records, and what has to become of each of them."""
+
+import collections
+import json
+import os
+import time
+from dataclasses import dataclass, field
+
+from harness.system import OWL
+
+ACCEPTED = ("accepted", None)
+REAL_COUNT = 3
+
+
+@dataclass
+class Scenario:
+    """
+    destinations  (id, name, config) of the rows in mms.destinations
+    records       (key, value) of the Kafka messages, in the order of producing
+    expected      {event_id: [(outcome, reason) of each attempt]} of every event that becomes a delivery
+    rejected      how many records have to be rejected for each reason
+    repeated      how many records repeat an event
+    faults        what the simulator shall do wrong: arguments of Sim.fault
+    secrets       texts that may be nowhere but in the destination and in the Authorization header
+    twilio_url    where Twilio is; None: the simulator
+    """
+
+    destinations: list = field(default_factory=list)
+    records: list = field(default_factory=list)
+    expected: dict = field(default_factory=dict)
+    rejected: collections.Counter = field(default_factory=collections.Counter)
+    repeated: int = 0
+    faults: list = field(default_factory=list)
+    secrets: list = field(default_factory=list)
+    twilio_url: str | None = None
+
+    def destination(self, id, name, account_sid, auth_token, **config):
+        config = {
+            **config,
+            "auth_type": "TWILIO_AUTH_TOKEN",
+            "auth": {"account_sid": account_sid, "auth_token": auth_token},
+            "rate_limit": 1,
+            "rate_limit_period": "second",
+        }
+        self.destinations.append((id, name, config))
+        self.secrets.append(auth_token)
+
+    def event(self, event_id, destination_id, payload, *history):
+        """An event that becomes a delivery, with these attempts."""
+        event = {"event_id": event_id, "destination_id": destination_id, "connection_id": "con_demo", "payload": payload}
+        self.records.append((event_id, event))
+        self.expected[event_id] = list(history) or [ACCEPTED]
+
+    def bad(self, reason, value):
+        """A record that can't become a delivery."""
+        self.records.append((f"bad-{reason.lower()}", value))
+        self.rejected[reason] += 1
+
+    def repeat(self, event_id):
+        """The same event once more, under another key: perhaps another partition, and another worker."""
+        self.records.append((f"again-{event_id}", dict(self.records)[event_id]))
+        self.repeated += 1
+
+    @property
+    def simulated(self):
+        return self.twilio_url is None
+
+
+# ---- with the simulator ----
+
+# Each destination has an account of its own, so that the simulator's log tells them apart.
+_ACCOUNTS = {name: ("AC" + digit * 32, f"the-secret-token-of-{name}") for name, digit in [("flash", "1"), ("tickets", "2"), ("album", "3")]}
+
+_LANDLINE = "+15005550009"  # one of Twilio's magic numbers: 400, 21614
+_BUSY = "+15557770205"
+
+
+def simulated():
+    """Three destinations, one of them hot; a few events that are bad on purpose."""
+    scenario = Scenario()
+    _flash(scenario, 25)
+    _tickets(scenario, 8)
+    _album(scenario, 8)
+    _rejected(scenario)
+    scenario.repeat("flash-03")
+    return scenario
+
+
+def _flash(scenario, count):
+    """The hot one: everything at once, and still one a second."""
+    scenario.destination(
+        "des_flash", "Flash sale, one phone", *_ACCOUNTS["flash"],
+        **{"from": "+15550001111", "to": "+15557770100", "body_template": "{{event_id}}: {{message}}", "media_urls": [OWL]},
+    )  # fmt: skip
+    for number in range(1, count + 1):
+        scenario.event(f"flash-{number:02}", "des_flash", {"message": f"offer {number} of {count}"})
+
+
+def _tickets(scenario, count):
+    """A template that takes everything from the payload; four events that Twilio or the worker has something against."""
+    scenario.destination(
+        "des_tickets", "Tickets, as they are bought", *_ACCOUNTS["tickets"],
+        **{
+            "from": "+15550002222",
+            "to": "{{payload.phone}}",
+            "body_template": "Hello {{payload.name}}! {{message}}",
+            "media_urls": ["{{payload.media_url}}"],
+        },
+    )  # fmt: skip
+
+    def ticket(event_id, *history, **changes):
+        payload = {"phone": "+15557770200", "name": "Ada", "message": "Your ticket.", "media_url": OWL, **changes}
+        scenario.event(event_id, "des_tickets", payload, *history)
+
+    for number in range(1, count + 1):
+        if number == 5:
+            ticket("ticket-05", ("retry", "TOO_MANY_REQUESTS"), ACCEPTED, phone=_BUSY)
+        else:
+            ticket(f"ticket-{number:02}", phone=f"+155577702{number:02}")
+    scenario.faults.append({"name": "error", "match": {"to": _BUSY}, "code": 20429, "retry_after": 2, "times": 1})
+    ticket("ticket-landline", ("failed", "RECIPIENT_NOT_MOBILE"), phone=_LANDLINE)
+    ticket("ticket-no-phone", ("failed", "TO_INVALID"), phone="ask at the desk")
+    ticket("ticket-too-long", ("failed", "BODY_TOO_LONG"), message="la " * 600)
+
+
+def _album(scenario, count):
+    """A messaging service as the sender; one token becomes several pictures."""
+    scenario.destination(
+        "des_album", "Album, by messaging service", *_ACCOUNTS["album"],
+        messaging_service_sid="MG" + "3" * 32, to="{{payload.phone}}",
+        body_template="{{payload.album.title}}: {{payload.pictures}}", media_urls=["{{payload.pictures}}"],
+    )  # fmt: skip
+
+    def album(event_id, pictures, *history):
+        payload = {"phone": "+15557770300", "album": {"title": "Owls"}, "pictures": pictures}
+        scenario.event(event_id, "des_album", payload, *history)
+
+    for number in range(1, count + 1):
+        album(f"album-{number:02}", [OWL] * (1 + number % 3))
+    album("album-private", ["http://192.168.0.10/owl.png"], ("failed", "MEDIA_URL_INVALID"))
+
+
+def _rejected(scenario):
+    scenario.bad("NOT_JSON", "Dear worker, please send an owl.")
+    scenario.bad("DUPLICATE_KEY", '{"event_id": "twice", "destination_id": "des_flash", "event_id": "two"}')
+    scenario.bad("DESTINATION_UNKNOWN", {"event_id": "lost", "destination_id": "des_nowhere", "payload": {}})
+    scenario.bad("EVENT_ID_INVALID", {"destination_id": "des_flash", "payload": {"message": "who am I?"}})
+    scenario.bad("TOMBSTONE", None)
+
+
+# ---- with Twilio itself ----
+
+VARIABLES = """\
+TWILIO=real sends {count} real messages and needs these variables in the environment:
+  TWILIO_ACCOUNT_SID      {TWILIO_ACCOUNT_SID}
+  TWILIO_AUTH_TOKEN       {TWILIO_AUTH_TOKEN}
+  TWILIO_FROM             {sender}
+  TWILIO_TO               {TWILIO_TO}
+  TWILIO_MEDIA_URL        optional: the picture (default {owl})
+For example:
+  export TWILIO_ACCOUNT_SID=ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx TWILIO_FROM=+15550001111 TWILIO_TO=+15557770000
+  read -rs TWILIO_AUTH_TOKEN && export TWILIO_AUTH_TOKEN
+  make demo TWILIO=real
+Each message costs money. See tests/demo/README.md."""
+
+_MEANINGS = {
+    "TWILIO_ACCOUNT_SID": "the account: AC and 32 letters or digits",
+    "TWILIO_AUTH_TOKEN": "its auth token",
+    "TWILIO_TO": "a phone that agreed to get the messages, as +15557770000",
+}
+_SENDER = "a number of the account that can send MMS (or TWILIO_MESSAGING_SERVICE_SID: MG…)"
+
+
+class Missing(Exception):
+    """Variables that TWILIO=real needs are not set; the text says which and what they are."""
+
+
+def real():
+    """A few messages to one phone, as the environment has it. The auth token is taken out of the environment."""
+    settings = _environment()
+    scenario = Scenario(twilio_url=settings.get("TWILIO_BASE_URL", "https://api.twilio.com"))
+    sender = {"from": settings.get("TWILIO_FROM"), "messaging_service_sid": settings.get("TWILIO_MESSAGING_SERVICE_SID")}
+    scenario.destination(
+        "des_real", "A real phone", settings["TWILIO_ACCOUNT_SID"], settings["TWILIO_AUTH_TOKEN"],
+        **sender, to=settings["TWILIO_TO"], body_template="{{message}}",
+        media_urls=[settings.get("TWILIO_MEDIA_URL", OWL)],
+    )  # fmt: skip
+    for number in range(1, REAL_COUNT + 1):
+        message = f"mms-worker demo, {number} of {REAL_COUNT}, {time.strftime('%H:%M')}"
+        scenario.event(f"real-{number}", "des_real", {"message": message})
+    return scenario
+
+
+def _environment():
+    """The TWILIO_* variables that are set and not empty. No process that we start shall inherit the token."""
+    settings = {name: value.strip() for name, value in os.environ.items() if name.startswith("TWILIO_") and value.strip()}
+    os.environ.pop("TWILIO_AUTH_TOKEN", None)
+    missing = [name for name in _MEANINGS if name not in settings]
+    has_sender = "TWILIO_FROM" in settings or "TWILIO_MESSAGING_SERVICE_SID" in settings
+    if missing or not has_sender:
+        texts = {name: ("MISSING: " if name in missing else "set: ") + meaning for name, meaning in _MEANINGS.items()}
+        sender = ("set: " if has_sender else "MISSING: ") + _SENDER
+        raise Missing(VARIABLES.format(count=REAL_COUNT, owl=OWL, sender=sender, **texts))
+    return settings
+
+
+def announce(scenario):
+    """What TWILIO=real is about to do, in lines."""
+    _, _, config = scenario.destinations[0]
+    sender = config["from"] or config["messaging_service_sid"]
+    lines = [
+        f"This sends {len(scenario.records)} real picture messages. It costs money.",
+        f"  from  {sender}  to  {config['to']}  by  {scenario.twilio_url}",
+        f"  picture  {config['media_urls'][0]}",
+    ]
+    lines += [f"  text     {json.dumps(event['payload']['message'])}" for _, event in scenario.records]
+    return lines + ["Ctrl-C within the next seconds stops it before anything is sent."]

@@ -1,0 +1,401 @@
+#include "check.h"
+
+#include "worker/destination.h"
+
+#define SID(prefix) prefix "0123456789abcdefABCDEF0123456789"
+#define TOKEN       "hush-token"
+#define KEY_SECRET  "hush-secret"
+
+/* A config that is fine; each case changes one field of it. */
+#define BASE                                                                                       \
+    "{\"from\":\"+16824246644\",\"to\":\"{{payload.to}}\",\"body_template\":\"Hi {{message}}\","     \
+    "\"media_urls\":[\"https://demo.twilio.com/owl.png\"],\"auth_type\":\"TWILIO_AUTH_TOKEN\","      \
+    "\"auth\":{\"account_sid\":\"" SID("AC") "\",\"auth_token\":\"" TOKEN "\"}}"
+
+/* The example of the product's documentation, as it stands there. */
+static const char example[] = "{\n"
+                              "    \"from\": \"+16824246644\",\n"
+                              "    \"to\": \"+37120000000\",\n"
+                              "    \"body_template\": \"FastHook MMS event {{event_id}}\\n"
+                              "{{payload}}\",\n"
+                              "    \"media_urls\": [\n"
+                              "      \"https://demo.twilio.com/owl.png\"\n"
+                              "    ],\n"
+                              "    \"messaging_service_sid\": null,\n"
+                              "    \"auth_type\": \"TWILIO_AUTH_TOKEN\",\n"
+                              "    \"auth\": {\n"
+                              "      \"account_sid\": \"ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\",\n"
+                              "      \"auth_token\": \"twilio-auth-token\"\n"
+                              "    },\n"
+                              "    \"rate_limit\": 1,\n"
+                              "    \"rate_limit_period\": \"second\"\n"
+                              "  }";
+
+static void takes_the_example(void **state)
+{
+    struct destination d;
+    char why[300] = "";
+
+    (void)state;
+    check_true(why, destination_parse("TWILIO_MMS", example, &d, why, sizeof why));
+    assert_string_equal(d.from, "+16824246644");
+    assert_string_equal(d.to, "+37120000000");
+    assert_string_equal(d.body_template, "FastHook MMS event {{event_id}}\n{{payload}}");
+    assert_int_equal(json_array_size(d.media_urls), 1);
+    assert_null(d.messaging_service_sid);
+    assert_string_equal(d.account_sid, "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    assert_string_equal(d.user, d.account_sid);
+    assert_string_equal(d.password, "twilio-auth-token");
+    assert_false(d.truncate);
+    destination_release(&d);
+    assert_null(d.json);
+    assert_null(d.password);
+}
+
+/* BASE with one field (of `auth` if the name begins with "auth.") set, or removed if NULL. */
+static char *variant(const char *field, const char *value)
+{
+    json_t *config = json_loads(BASE, 0, NULL);
+    bool in_auth = strncmp(field, "auth.", 5) == 0;
+    json_t *object = in_auth ? json_object_get(config, "auth") : config;
+    const char *name = in_auth ? field + 5 : field;
+    char *text;
+
+    assert_non_null(config);
+    if (value == NULL) {
+        json_object_del(object, name);
+    } else {
+        json_t *parsed = json_loads(value, JSON_DECODE_ANY, NULL);
+
+        check_true(value, parsed != NULL);
+        json_object_set_new(object, name, parsed);
+    }
+    text = json_dumps(config, 0);
+    json_decref(config);
+    return text;
+}
+
+struct field_case {
+    const char *field, *value; /* NULL: the field is missing */
+    const char *expected;      /* a part of the message behind the field's name */
+};
+
+static void check_refused(const struct field_case *c, const char *field)
+{
+    char *config = variant(c->field, c->value);
+    char why[300] = "", name[400];
+    struct destination d;
+
+    snprintf(name, sizeof name, "%s = %.300s", c->field, c->value != NULL ? c->value : "(none)");
+    check_false(name, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+    check_contains(name, why, field);
+    check_contains(name, why, c->expected);
+    check_contains(name, why, ", expected ");
+    check_lacks(name, why, "hush");
+    check_lacks(name, why, "\n");
+    destination_release(&d);
+    free(config);
+}
+
+#define SENDER "an E.164 number, a short code or an alphanumeric sender ID"
+#define MG     "MG and 32 letters or digits"
+#define MEDIA  "an array of 1 to 10 templates"
+#define PACE   "(the pace is locked)"
+#define X32    "0123456789abcdefABCDEF0123456789"
+
+static void refuses_each_broken_field(void **state)
+{
+    static const struct field_case cases[] = {
+        {"from", NULL, SENDER},
+        {"from", "null", SENDER},
+        {"from", "7", SENDER},
+        {"from", "\"\"", SENDER},
+        {"from", "\"+1 682 424 6644\"", SENDER},
+        {"from", "\"a sender too long\"", SENDER},
+        {"from", "\"{{payload.from}}\"", SENDER},
+        {"messaging_service_sid", "7", MG},
+        {"messaging_service_sid", "\"\"", MG},
+        {"messaging_service_sid", "\"MG123\"", MG},
+        {"messaging_service_sid", "\"mg" X32 "\"", MG},
+        {"messaging_service_sid", "\"AC" X32 "\"", MG},
+        {"messaging_service_sid", "\"MG" X32 "0\"", MG},
+        {"messaging_service_sid", "\"MG0123456789abcdefABCDEF012345678/\"", MG},
+        {"messaging_service_sid", "\" MG0123456789abcdefABCDEF012345678\"", MG},
+        {"to", NULL, "missing"},
+        {"to", "null", "missing"},
+        {"to", "37120000000", "not a string"},
+        {"to", "\"\"", "empty"},
+        {"to", "\"{{payload.to\"", "without '}}'"},
+        {"to", "\"{{ }}\"", "an empty token"},
+        {"body_template", NULL, "missing"},
+        {"body_template", "null", "missing"},
+        {"body_template", "[\"a\"]", "not a string"},
+        {"body_template", "\"\"", "empty"},
+        {"body_template", "\"{{a b}}\"", "a blank"},
+        {"body_overflow", "\"cut\"", "\"fail\" or \"truncate\""},
+        {"body_overflow", "\"\"", "\"fail\" or \"truncate\""},
+        {"body_overflow", "true", "\"fail\" or \"truncate\""},
+        {"media_urls", NULL, MEDIA},
+        {"media_urls", "null", MEDIA},
+        {"media_urls", "[]", MEDIA},
+        {"media_urls", "\"https://demo.twilio.com/owl.png\"", MEDIA},
+        {"media_urls", "{}", MEDIA},
+        {"media_urls", "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"]", MEDIA},
+        {"auth_type", "\"BASIC\"", "TWILIO_AUTH_TOKEN"},
+        {"auth_type", "\"\"", "TWILIO_AUTH_TOKEN"},
+        {"auth_type", "1", "TWILIO_AUTH_TOKEN"},
+        {"auth", NULL, "account_sid and auth_token"},
+        {"auth", "null", "account_sid and auth_token"},
+        {"auth", "\"hush\"", "account_sid and auth_token"},
+        {"auth", "[]", "account_sid and auth_token"},
+        {"auth.account_sid", NULL, "AC and 32 letters or digits"},
+        {"auth.account_sid", "null", "missing"},
+        {"auth.account_sid", "7", "not valid"},
+        {"auth.account_sid", "\"\"", "AC and 32"},
+        {"auth.account_sid", "\"ACshort\"", "AC and 32"},
+        {"auth.account_sid", "\"SK" X32 "\"", "AC and 32"},
+        {"auth.account_sid", "\"AC" X32 "\\n\"", "AC and 32"},
+        {"auth.account_sid", "\"AC../../0123456789abcdef0123456789\"", "AC and 32"},
+        {"auth.auth_token", NULL, "missing"},
+        {"auth.auth_token", "null", "missing"},
+        {"auth.auth_token", "\"\"", "not valid"},
+        {"auth.auth_token", "7", "not valid"},
+        {"auth.auth_token", "\"hush \"", "not valid"},
+        {"auth.auth_token", "\" hush\"", "not valid"},
+        {"auth.auth_token", "\"hush\\n\"", "not valid"},
+        {"auth.auth_token", "\"hu\\u0007sh hush\"", "not valid"},
+        {"auth.api_key_sid", "\"SK" X32 "\"", "api_key_secret"},
+        {"auth.api_key_secret", "\"hush\"", "api_key_sid"},
+        {"rate_limit", "2", PACE},
+        {"rate_limit", "0", PACE},
+        {"rate_limit", "1.5", PACE},
+        {"rate_limit", "\"1\"", PACE},
+        {"rate_limit", "true", PACE},
+        {"rate_limit_period", "\"minute\"", PACE},
+        {"rate_limit_period", "\"\"", PACE},
+        {"rate_limit_period", "1", PACE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        check_refused(&cases[i], strncmp(cases[i].field, "auth.api_key", 12) == 0 ? "config.auth.api_key_"
+                                                                                 : cases[i].field);
+}
+
+static void names_the_element_of_media_urls(void **state)
+{
+    static const struct field_case cases[] = {
+        {"media_urls", "[7]", "media_urls[0]"},
+        {"media_urls", "[\"a\",null]", "media_urls[1]"},
+        {"media_urls", "[\"a\",\"b\",\"\"]", "media_urls[2]"},
+        {"media_urls", "[\"a\",\"{{b\"]", "media_urls[1]: has '{{' without '}}'"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        check_refused(&cases[i], "config.media_urls");
+}
+
+static void refuses_broken_api_keys(void **state)
+{
+    static const struct {
+        const char *sid, *secret, *field;
+    } cases[] = {
+        {"\"AC" X32 "\"", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
+        {"\"SK1\"", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
+        {"7", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
+        {"\"SK" X32 "\"", "\"\"", "auth.api_key_secret"},
+        {"\"SK" X32 "\"", "7", "auth.api_key_secret"},
+        {"\"SK" X32 "\"", "\"hush secret\"", "auth.api_key_secret"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char config[600], why[300];
+        struct destination d;
+
+        snprintf(config, sizeof config, "%.*s,\"api_key_sid\":%s,\"api_key_secret\":%s}}",
+                 (int)strlen(BASE) - 2, BASE, cases[i].sid, cases[i].secret);
+        check_false(cases[i].sid, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+        check_contains(cases[i].secret, why, cases[i].field);
+        check_lacks(cases[i].secret, why, "hush");
+        destination_release(&d);
+    }
+}
+
+static void takes_each_variant(void **state)
+{
+    static const struct field_case cases[] = {
+        {"from", "\"12345\"", NULL},
+        {"from", "\"Acme\"", NULL},
+        {"messaging_service_sid", "\"MG" X32 "\"", NULL},
+        {"to", "\"+37120000000\"", NULL},
+        {"to", "\"+{{ payload.country }}{{n}}\"", NULL},
+        {"body_overflow", "\"fail\"", NULL},
+        {"body_overflow", "\"truncate\"", NULL},
+        {"body_overflow", "null", NULL},
+        {"media_urls", "[\"{{media_urls}}\"]", NULL},
+        {"media_urls", "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"]", NULL},
+        {"auth_type", NULL, NULL},
+        {"auth_type", "null", NULL},
+        {"auth.api_key_sid", "null", NULL},
+        {"auth.api_key_secret", "null", NULL},
+        {"rate_limit", NULL, NULL},
+        {"rate_limit", "null", NULL},
+        {"rate_limit", "1", NULL},
+        {"rate_limit", "1.0", NULL},
+        {"rate_limit_period", "null", NULL},
+        {"rate_limit_period", "\"second\"", NULL},
+        {"status_callback", "null", NULL},
+        {"sms_fallback", "null", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *config = variant(cases[i].field, cases[i].value);
+        char why[300] = "";
+        struct destination d;
+
+        destination_parse("TWILIO_MMS", config, &d, why, sizeof why);
+        check_string(config, why, "");
+        check_int(config, d.truncate,
+                  cases[i].value != NULL && strcmp(cases[i].value, "\"truncate\"") == 0);
+        destination_release(&d);
+        free(config);
+    }
+}
+
+static void a_service_stands_in_for_the_sender(void **state)
+{
+    static const char config[] =
+        "{\"messaging_service_sid\":\"" SID("MG") "\",\"to\":\"+37120000000\","
+        "\"body_template\":\"x\",\"media_urls\":[\"https://a.example/\"],\"from\":null,"
+        "\"auth\":{\"account_sid\":\"" SID("AC") "\",\"auth_token\":\"" TOKEN "\","
+        "\"api_key_sid\":\"" SID("SK") "\",\"api_key_secret\":\"" KEY_SECRET "\"}}";
+    struct destination d;
+    char why[300] = "";
+
+    (void)state;
+    check_true(why, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+    assert_null(d.from);
+    assert_string_equal(d.messaging_service_sid, SID("MG"));
+    /* The API key signs, the account stays in the address. */
+    assert_string_equal(d.account_sid, SID("AC"));
+    assert_string_equal(d.user, SID("SK"));
+    assert_string_equal(d.password, KEY_SECRET);
+    destination_release(&d);
+}
+
+/* Optional parameters of Twilio's: never left out in silence. */
+static void an_option_is_either_sent_or_refused(void **state)
+{
+    static const struct field_case cases[] = {
+        {"status_callback", "\"https://a.example/cb\"", "absent"},
+        {"application_sid", "\"" SID("AP") "\"", "absent"},
+        {"max_price", "0.5", "absent"},
+        {"provide_feedback", "true", "absent"},
+        {"validity_period", "60", "absent"},
+        {"smart_encoded", "true", "absent"},
+        {"shorten_urls", "true", "absent"},
+        {"content_retention", "\"discard\"", "absent"},
+        {"address_retention", "\"obfuscate\"", "absent"},
+        {"send_as_mms", "true", "absent"},
+        {"risk_check", "\"enable\"", "absent"},
+        {"sms_fallback", "true", "absent"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        check_refused(&cases[i], cases[i].field);
+}
+
+static void refuses_unknown_fields(void **state)
+{
+    static const struct {
+        const char *field;
+        const char *shown;
+    } cases[] = {
+        {"form", "config.form: no such field"},
+        {"From", "config.From: no such field"},
+        {"media_url", "config.media_url: no such field"},
+        {"auth_token", "config.auth_token: no such field"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *config = variant(cases[i].field, "\"hush\"");
+        struct destination d;
+        char why[300];
+
+        check_false(cases[i].field, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+        check_contains(cases[i].field, why, cases[i].shown);
+        check_lacks(cases[i].field, why, "hush");
+        destination_release(&d);
+        free(config);
+    }
+}
+
+static void refuses_other_rows(void **state)
+{
+    static const struct {
+        const char *type, *config, *why;
+    } cases[] = {
+        {"TWILIO_SMS", BASE, "type: 'TWILIO_SMS'"},
+        {"twilio_mms", BASE, "expected TWILIO_MMS"},
+        {"", BASE, "type: "},
+        {NULL, BASE, "type: "},
+        {"TWILIO_MMS", "", "config: not an object"},
+        {"TWILIO_MMS", "null", "config: not an object"},
+        {"TWILIO_MMS", "[]", "config: not an object"},
+        {"TWILIO_MMS", "\"hush\"", "config: not an object"},
+        {"TWILIO_MMS", "{\"auth\":{\"auth_token\":\"hush\"}", "config: not an object"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct destination d;
+        char why[300];
+
+        check_false(cases[i].why,
+                    destination_parse(cases[i].type, cases[i].config, &d, why, sizeof why));
+        check_contains(cases[i].config, why, cases[i].why);
+        check_lacks(cases[i].config, why, "hush");
+        destination_release(&d);
+    }
+}
+
+static void bounds_the_token(void **state)
+{
+    (void)state;
+    for (size_t length = 254; length <= 257; length++) {
+        char *token = check_repeat("t", length), value[300], why[300];
+        struct destination d;
+        char *config;
+
+        snprintf(value, sizeof value, "\"%s\"", token);
+        config = variant("auth.auth_token", value);
+        check_int(token, destination_parse("TWILIO_MMS", config, &d, why, sizeof why),
+                  length <= 255);
+        destination_release(&d);
+        free(config);
+        free(token);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_the_example),
+        cmocka_unit_test(refuses_each_broken_field),
+        cmocka_unit_test(names_the_element_of_media_urls),
+        cmocka_unit_test(refuses_broken_api_keys),
+        cmocka_unit_test(takes_each_variant),
+        cmocka_unit_test(a_service_stands_in_for_the_sender),
+        cmocka_unit_test(an_option_is_either_sent_or_refused),
+        cmocka_unit_test(refuses_unknown_fields),
+        cmocka_unit_test(refuses_other_rows),
+        cmocka_unit_test(bounds_the_token),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
