@@ -10,7 +10,7 @@
 #include "mem.h"
 #include "utf8.h"
 
-#define CONNECT_TIMEOUT_MS 10000L
+#define CONNECT_LIMIT (10 * CLOCK_SECOND)
 /* Idle connections are dropped before the peer may have dropped them (Twilio's limit is unknown).
  */
 #define IDLE_SECONDS 50L
@@ -193,7 +193,7 @@ static enum http_result judge(const struct exchange *exchange, CURLcode code)
 static const char *explain(const struct exchange *exchange, CURLcode code)
 {
     if (exchange->response.late)
-        return "the connection was not ready in time for the slot";
+        return "the moment to start had passed";
     if (exchange->send_attempts > 1)
         return "the connection died before an answer came";
     return exchange->error[0] != '\0' ? exchange->error : curl_easy_strerror(code);
@@ -360,9 +360,20 @@ static void set_callbacks(CURL *easy, struct exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
 }
 
+/* No connection is waited for beyond the last moment at which the request may start. */
+static long connect_timeout_ms(const struct http_request *request)
+{
+    int64_t left = request->start_by - clock_now();
+
+    if (left > CONNECT_LIMIT)
+        left = CONNECT_LIMIT;
+    return left < CLOCK_MS ? 1 : (long)(left / CLOCK_MS);
+}
+
 static void set_request(CURL *easy, const struct http_request *request, const char *form)
 {
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms(request));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->timeout / CLOCK_MS));
     if (request->user != NULL) {
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
@@ -382,7 +393,6 @@ static void set_manners(CURL *easy, const struct http *http)
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     /* The guard against a second copy was tried with HTTP/1.1 only. */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, http->agent);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->request_headers);

@@ -4,11 +4,11 @@ import contextlib
 import os
 import secrets
 import signal
+from pathlib import Path
 
-from harness import BIN, BUILD, ROOT
+from harness import BIN, ROOT
 from harness.broker import Broker
 from harness.postgres import Postgres
-from harness.process import clean_env
 from harness.sim import Sim
 from harness.system import System
 from harness.wait import TimedOut
@@ -77,25 +77,43 @@ def start(stack, directory, scenario):
     if not scenario.simulated:
         _lock(postgres, directory)
     kafka = stack.enter_context(Broker(BIN / "mms-broker", directory, TOPICS))
-    sim = stack.enter_context(Sim(directory)) if scenario.simulated else Twilio(scenario.twilio_url)
-    system = stack.enter_context(contextlib.closing(DemoSystem(postgres, kafka, directory, sim)))
+    twilio = stack.enter_context(Sim(directory)) if scenario.simulated else Twilio(scenario.twilio_url)
+    system = stack.enter_context(contextlib.closing(DemoSystem(postgres, kafka, directory, twilio)))
     step("PostgreSQL", f"look in while it runs: {_psql(system)}")
     step("Kafka", f"embedded broker on {kafka.bootstrap}: {', '.join(TOPICS)}")
-    step("Twilio", f"simulator on {sim.base_url}, its log: {sim.base_url}/_sim/requests" if scenario.simulated else sim.base_url)
+    url = twilio.base_url
+    step("Twilio", f"simulator on {url}, what it was sent: {url}/_sim/requests" if scenario.simulated else url)
     return system
 
 
 def start_workers(system):
-    for number in range(1, WORKERS + 1):
+    for _ in range(WORKERS):
         system.worker(retry_base="100ms")
     for number, worker in enumerate(system.workers, 1):
-        step(f"Worker {number}", f"http://127.0.0.1:{worker.wait_ready().port}/metrics, log {worker.log_path.relative_to(ROOT, walk_up=False) if False else _shown(worker.log_path)}")
+        port = worker.wait_ready().port
+        step(f"Worker {number}", f"http://127.0.0.1:{port}/metrics, log in {_shown(worker.log_path)}")
 
 
-def _shown(path):
-    return os.path.relpath(path, ROOT) if path.is_relative_to(ROOT) else str(path)
+def _lock(postgres, directory):
+    """For real credentials: a password, so that other users of this machine can't read the destination row."""
+    password = secrets.token_urlsafe(24)
+    with contextlib.closing(postgres.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("show hba_file")
+        hba_file = cursor.fetchone()[0]
+        cursor.execute("alter role current_user password %s", [password])
+        cursor.execute("copy (select 'host all all 127.0.0.1/32 scram-sha-256') to %s", [hba_file])
+        cursor.execute("select pg_reload_conf()")
+    path = directory / "pgpass"
+    path.touch(mode=0o600)
+    path.write_text(f"{postgres.host}:{postgres.port}:*:*:{password}\n")
+    os.environ["PGPASSFILE"] = str(path)
 
 
 def _psql(system):
-    prefix = f"PGPASSFILE={_shown(os.environ['PGPASSFILE'])} " if "PGPASSFILE" in os.environ else ""
+    prefix = f"PGPASSFILE={_shown(Path(os.environ['PGPASSFILE']))} " if "PGPASSFILE" in os.environ else ""
     return f"{prefix}psql {system.postgres.url(system.database)}"
+
+
+def _shown(path):
+    """A path as short as it can be said."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

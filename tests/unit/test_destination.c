@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "common/utf8.h"
 #include "worker/destination.h"
 
 #define SID(prefix) prefix "0123456789abcdefABCDEF0123456789"
@@ -164,8 +165,6 @@ static void refuses_each_broken_field(void **state)
         {"auth.auth_token", "\" hush\"", "not valid"},
         {"auth.auth_token", "\"hush\\n\"", "not valid"},
         {"auth.auth_token", "\"hu\\u0007sh hush\"", "not valid"},
-        {"auth.api_key_sid", "\"SK" X32 "\"", "api_key_secret"},
-        {"auth.api_key_secret", "\"hush\"", "api_key_sid"},
         {"rate_limit", "2", PACE},
         {"rate_limit", "0", PACE},
         {"rate_limit", "1.5", PACE},
@@ -178,8 +177,7 @@ static void refuses_each_broken_field(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
-        check_refused(&cases[i], strncmp(cases[i].field, "auth.api_key", 12) == 0 ? "config.auth.api_key_"
-                                                                                 : cases[i].field);
+        check_refused(&cases[i], cases[i].field);
 }
 
 static void names_the_element_of_media_urls(void **state)
@@ -203,15 +201,15 @@ static void refuses_broken_api_keys(void **state)
     } cases[] = {
         {"\"AC" X32 "\"", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
         {"\"SK1\"", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
-        {"7", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
+        {"null", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
+        {"\"SK" X32 "\"", "null", "auth.api_key_secret"},
         {"\"SK" X32 "\"", "\"\"", "auth.api_key_secret"},
-        {"\"SK" X32 "\"", "7", "auth.api_key_secret"},
         {"\"SK" X32 "\"", "\"hush secret\"", "auth.api_key_secret"},
     };
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
-        char config[600], why[300];
+        char config[600], why[300] = "";
         struct destination d;
 
         snprintf(config, sizeof config, "%.*s,\"api_key_sid\":%s,\"api_key_secret\":%s}}",
@@ -221,6 +219,18 @@ static void refuses_broken_api_keys(void **state)
         check_lacks(cases[i].secret, why, "hush");
         destination_release(&d);
     }
+}
+
+static void names_api_keys_that_are_no_strings(void **state)
+{
+    static const struct field_case cases[] = {
+        {"auth.api_key_sid", "7", "not a string"},
+        {"auth.api_key_secret", "[\"hush\"]", "not a string"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        check_refused(&cases[i], cases[i].field);
 }
 
 static void takes_each_variant(void **state)
@@ -335,6 +345,30 @@ static void refuses_unknown_fields(void **state)
     }
 }
 
+/* What is shown of a name that strangers chose stays one line of valid UTF-8. */
+static void unknown_names_stay_one_line(void **state)
+{
+    static const char *const units[] = {"\n", "x\x7f", "x", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(units); i++) {
+        char *name = check_repeat(units[i], 100), *config = variant(name, "1");
+        struct destination d;
+        char why[300];
+
+        check_false(name, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+        check_true(name, utf8_valid(why, strlen(why)));
+        check_false(name, utf8_has_control(why));
+        destination_release(&d);
+        check_false(name, destination_parse(name, config, &d, why, sizeof why));
+        check_true(name, utf8_valid(why, strlen(why)));
+        check_false(name, utf8_has_control(why));
+        destination_release(&d);
+        free(config);
+        free(name);
+    }
+}
+
 static void refuses_other_rows(void **state)
 {
     static const struct {
@@ -389,10 +423,12 @@ int main(void)
         cmocka_unit_test(refuses_each_broken_field),
         cmocka_unit_test(names_the_element_of_media_urls),
         cmocka_unit_test(refuses_broken_api_keys),
+        cmocka_unit_test(names_api_keys_that_are_no_strings),
         cmocka_unit_test(takes_each_variant),
         cmocka_unit_test(a_service_stands_in_for_the_sender),
         cmocka_unit_test(an_option_is_either_sent_or_refused),
         cmocka_unit_test(refuses_unknown_fields),
+        cmocka_unit_test(unknown_names_stay_one_line),
         cmocka_unit_test(refuses_other_rows),
         cmocka_unit_test(bounds_the_token),
     };

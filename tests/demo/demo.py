@@ -1,0 +1,136 @@
+#!/usr/bin/python3
+"""`make demo`: the worker's main job on real parts, in less than a minute. README.md says what it shows.
+
+TWILIO=real in the environment sends real messages. Status: 0 passed, 1 not, 2 wrong settings, 130 after Ctrl-C.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+
+from checks import problems
+from facts import gather
+from harness import BUILD, Unavailable
+from parts import WORKERS, start, start_workers
+from progress import follow
+from report import report, totals
+from scenario import Missing, announce, real, simulated
+from show import say, section
+
+LIMIT = 90  # seconds for all sends of the demo
+REAL_LIMIT = 150  # Twilio may be slow
+
+
+class Stopped(BaseException):
+    """A signal has asked us to end; the status says which."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.status = 128 + number
+
+
+def stop_on_signals():
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number, _frame):
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)  # the second Ctrl-C doesn't disturb the cleaning up
+        raise Stopped(number)
+
+    for number in numbers:
+        signal.signal(number, stop)
+
+
+def choose_scenario():
+    choice = os.environ.get("TWILIO", "")
+    if choice not in ("", "real"):
+        raise Missing(f"TWILIO={choice}: expected TWILIO=real, or nothing for the simulator")
+    return real() if choice == "real" else simulated()
+
+
+@contextlib.contextmanager
+def work_directory():
+    """A directory for logs, below the build folder; it is kept only when something was wrong."""
+    directory = BUILD / "demo" / str(os.getpid())
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    keep = []
+    try:
+        yield directory, keep
+    finally:
+        (directory / "pgpass").unlink(missing_ok=True)
+        if not keep:
+            shutil.rmtree(directory, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                directory.parent.rmdir()
+
+
+def prepare(system, scenario):
+    """Destinations into PostgreSQL, faults and passwords into the simulator."""
+    for id, name, config in scenario.destinations:
+        row = (id, name, json.dumps(config))
+        system.query("insert into mms.destinations (id, name, config) values (%s, %s, %s)", *row)
+        if scenario.simulated:
+            system.sim.set_token(**config["auth"])
+    for fault in scenario.faults:
+        system.sim.fault(**fault)
+
+
+def produce(system, scenario):
+    keys, values = zip(*scenario.records)
+    system.kafka.produce_many(system.events_topic, values, keys)
+    bad = sum(scenario.rejected.values()) + sum(history[-1][0] == "failed" for history in scenario.expected.values())
+    note = f": {bad} are bad on purpose, {scenario.repeated} is a repetition" if scenario.simulated else ""
+    say(f"\n{len(values)} events produced to {system.events_topic}{note}.\n")
+
+
+def run(scenario):
+    """The demo from beginning to end; returns the exit status."""
+    with contextlib.ExitStack() as stack:
+        directory, keep = stack.enter_context(work_directory())
+        say("Starting")
+        system = start(stack, directory, scenario)
+        prepare(system, scenario)
+        start_workers(system)
+        produce(system, scenario)
+        trouble = follow(system, scenario, LIMIT if scenario.simulated else REAL_LIMIT)
+        facts = gather(system, scenario, system.stop_workers())
+        report(facts, scenario)
+        wrong = ([trouble] if trouble else []) + problems(facts, scenario)
+        if wrong:
+            keep.append(True)
+            section("What is wrong", "\n".join("  " + line for line in wrong))
+            say(f"  logs are kept in {directory}")
+        totals(facts, scenario, not wrong)
+        return 1 if wrong else 0
+
+
+def main():
+    sys.stdout.reconfigure(line_buffering=True)
+    # What is set for other databases is not meant for ours.
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+    stop_on_signals()
+    try:
+        scenario = choose_scenario()
+        subject = "to Twilio itself" if not scenario.simulated else "to a simulator of Twilio"
+        say(f"mms-worker demo: {WORKERS} workers, {len(scenario.destinations)} destinations, {subject}\n")
+        if not scenario.simulated:
+            say("\n".join(announce(scenario)) + "\n")
+        return run(scenario)
+    except Stopped as stopped:
+        say("\nstopped; servers are ended, files are removed")
+        return stopped.status
+    except Missing as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Unavailable as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,344 @@
+#include "check.h"
+
+#include "common/json.h"
+#include "common/mem.h"
+#include "common/utf8.h"
+#include "worker/twilio.h"
+
+#define ACCOUNT "AC0123456789abcdef0123456789abcdef"
+#define TOKEN   "f00dfeedf00dfeedf00dfeedf00dfeed"
+
+/* "ACCOUNT:TOKEN" in base64, by another program */
+#define BASIC                                                                                      \
+    "QUMwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjpmMDBkZmVlZGYwMGRmZWVkZjAwZGZlZWRmMDBkZmVlZA=="
+
+static void build(struct twilio_request *request, const struct destination *changes,
+                  const struct message *message)
+{
+    struct destination destination = *changes;
+
+    if (destination.account_sid == NULL)
+        destination.account_sid = ACCOUNT;
+    if (destination.user == NULL) {
+        destination.user = ACCOUNT;
+        destination.password = TOKEN;
+    }
+    twilio_request_build("https://api.twilio.com", &destination, message, request);
+}
+
+static void make_message(struct message *message, const char *to, const char *body,
+                         const char *const *urls, int count)
+{
+    *message = (struct message){.to = mem_strdup(to), .body = mem_strdup(body)};
+    for (int i = 0; i < count; i++)
+        message->media_urls[message->media_count++] = mem_strdup(urls[i]);
+}
+
+static void addresses_the_account(void **state)
+{
+    static const char *const urls[] = {"https://a.example/1"};
+    struct destination key = {.from = "Acme", .user = "SK1", .password = "hush"};
+    struct destination plain = {.from = "Acme"};
+    struct twilio_request request;
+    struct message message;
+
+    (void)state;
+    make_message(&message, "+37120000000", "hi", urls, 1);
+    build(&request, &plain, &message);
+    assert_string_equal(request.url,
+                        "https://api.twilio.com/2010-04-01/Accounts/" ACCOUNT "/Messages.json");
+    assert_string_equal(request.user, ACCOUNT);
+    assert_string_equal(request.password, TOKEN);
+    assert_string_equal(request.basic, BASIC);
+    twilio_request_release(&request);
+    assert_null(request.password);
+    assert_null(request.form);
+    build(&request, &key, &message);
+    assert_string_equal(request.url,
+                        "https://api.twilio.com/2010-04-01/Accounts/" ACCOUNT "/Messages.json");
+    assert_string_equal(request.user, "SK1");
+    assert_string_equal(request.password, "hush");
+    assert_string_equal(request.basic, "U0sxOmh1c2g=");
+    twilio_request_release(&request);
+    message_release(&message);
+}
+
+static void writes_the_form(void **state)
+{
+    static const struct {
+        const char *name;
+        struct destination destination;
+        const char *body;
+        const char *urls[3];
+        int count;
+        const char *expected;
+    } cases[] = {
+        {"plus, sender", {.from = "+16824246644"}, "hi", {"https://a.example/1"}, 1,
+         "To=%2B37120000000&From=%2B16824246644&Body=hi&MediaUrl=https%3A%2F%2Fa.example%2F1"},
+        {"service", {.messaging_service_sid = "MG1"}, "hi", {"https://a.example/1"}, 1,
+         "To=%2B37120000000&MessagingServiceSid=MG1&Body=hi"
+         "&MediaUrl=https%3A%2F%2Fa.example%2F1"},
+        {"service and sender", {.from = "12345", .messaging_service_sid = "MG1"}, "hi",
+         {"https://a.example/1"}, 1,
+         "To=%2B37120000000&From=12345&MessagingServiceSid=MG1&Body=hi"
+         "&MediaUrl=https%3A%2F%2Fa.example%2F1"},
+        {"MediaUrl is repeated", {.from = "A b"}, "hi",
+         {"https://a.example/1", "http://b.example/2", "https://a.example/1"}, 3,
+         "To=%2B37120000000&From=A%20b&Body=hi&MediaUrl=https%3A%2F%2Fa.example%2F1"
+         "&MediaUrl=http%3A%2F%2Fb.example%2F2&MediaUrl=https%3A%2F%2Fa.example%2F1"},
+        {"reserved characters", {.from = "1"}, "a&b=c+d e%20;,/?:@$!*'()#[]\"<>\\^`{|}",
+         {"https://a.example/?x=1&y=%2B#z"}, 1,
+         "To=%2B37120000000&From=1&Body=a%26b%3Dc%2Bd%20e%2520%3B%2C%2F%3F%3A%40%24%21%2A%27%28%29"
+         "%23%5B%5D%22%3C%3E%5C%5E%60%7B%7C%7D"
+         "&MediaUrl=https%3A%2F%2Fa.example%2F%3Fx%3D1%26y%3D%252B%23z"},
+        {"unreserved characters", {.from = "1"}, "AZaz09-._~", {"https://a.example/1"}, 1,
+         "To=%2B37120000000&From=1&Body=AZaz09-._~&MediaUrl=https%3A%2F%2Fa.example%2F1"},
+        {"other bytes", {.from = "1"}, "\xe2\x82\xac\n\r\t\x01\x7f", {"https://a.example/1"}, 1,
+         "To=%2B37120000000&From=1&Body=%E2%82%AC%0A%0D%09%01%7F"
+         "&MediaUrl=https%3A%2F%2Fa.example%2F1"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct twilio_request request;
+        struct message message;
+
+        make_message(&message, "+37120000000", cases[i].body, cases[i].urls, cases[i].count);
+        build(&request, &cases[i].destination, &message);
+        check_string(cases[i].name, request.form, cases[i].expected);
+        check_int(cases[i].name, (int64_t)request.form_length, (int64_t)strlen(cases[i].expected));
+        check_lacks(cases[i].name, request.form, TOKEN);
+        twilio_request_release(&request);
+        message_release(&message);
+    }
+}
+
+static void the_largest_message_fits(void **state)
+{
+    char *body = check_repeat("\xf0\x9f\x98\x80", 1600), *url = check_repeat("\"", 2048);
+    const char *urls[RENDER_MEDIA_MAX];
+    struct destination destination = {.from = "1"};
+    struct twilio_request request;
+    struct message message;
+    json_t *evidence = NULL;
+
+    (void)state;
+    for (int i = 0; i < RENDER_MEDIA_MAX; i++)
+        urls[i] = url;
+    make_message(&message, "+37120000000", body, urls, RENDER_MEDIA_MAX);
+    build(&request, &destination, &message);
+    assert_int_equal(request.form_length, strlen("To=%2B37120000000&From=1&Body=") + 1600 * 12 +
+                                              10 * (strlen("&MediaUrl=") + 2048 * 3));
+    assert_int_equal(request.form_length, strlen(request.form));
+    assert_int_equal(json_parse(request.evidence, strlen(request.evidence), &evidence, NULL, 0),
+                     JSON_OK);
+    assert_true(json_is_object(evidence));
+    json_decref(evidence);
+    twilio_request_release(&request);
+    message_release(&message);
+    free(body);
+    free(url);
+}
+
+static void keeps_evidence_without_secrets(void **state)
+{
+    static const char *const urls[] = {"https://a.example/1", "https://a.example/\"2\""};
+    static const struct {
+        struct destination destination;
+        const char *expected;
+    } cases[] = {
+        {{.from = "+16824246644"},
+         "{\"method\":\"POST\",\"url\":\"https://api.twilio.com/2010-04-01/Accounts/" ACCOUNT
+         "/Messages.json\",\"parameters\":{\"To\":\"+37120000000\",\"From\":\"+16824246644\","
+         "\"Body\":\"hi\\n\xe2\x82\xac\",\"MediaUrl\":[\"https://a.example/1\","
+         "\"https://a.example/\\\"2\\\"\"]}}"},
+        {{.messaging_service_sid = "MG1"},
+         "{\"method\":\"POST\",\"url\":\"https://api.twilio.com/2010-04-01/Accounts/" ACCOUNT
+         "/Messages.json\",\"parameters\":{\"To\":\"+37120000000\",\"MessagingServiceSid\":\"MG1\","
+         "\"Body\":\"hi\\n\xe2\x82\xac\",\"MediaUrl\":[\"https://a.example/1\","
+         "\"https://a.example/\\\"2\\\"\"]}}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct twilio_request request;
+        struct message message;
+
+        make_message(&message, "+37120000000", "hi\n\xe2\x82\xac", urls, 2);
+        build(&request, &cases[i].destination, &message);
+        check_string("evidence", request.evidence, cases[i].expected);
+        check_lacks("evidence", request.evidence, TOKEN);
+        check_lacks("evidence", request.evidence, BASIC);
+        twilio_request_release(&request);
+        message_release(&message);
+    }
+}
+
+/* ---- masking ---- */
+
+static void with_secrets(struct twilio_request *request)
+{
+    *request = (struct twilio_request){
+        .password = mem_strdup(TOKEN),
+        .basic = mem_strdup(BASIC),
+    };
+}
+
+static void masks_secrets(void **state)
+{
+    static const struct {
+        const char *name, *text, *expected;
+    } cases[] = {
+        {"nothing to mask", "hello", "hello"},
+        {"token", "a " TOKEN " b", "a *** b"},
+        {"Basic encoding", "Authorization: Basic " BASIC "\r\n", "Authorization: Basic ***\r\n"},
+        {"all of it", TOKEN, "***"},
+        {"all of it, encoded", BASIC, "***"},
+        {"at the beginning", TOKEN "x", "***x"},
+        {"at the end", "x" TOKEN, "x***"},
+        {"two in a row", TOKEN TOKEN, "******"},
+        {"both in a row", BASIC TOKEN BASIC, "*********"},
+        {"many", "a" TOKEN "b" BASIC "c" TOKEN "d" TOKEN "e", "a***b***c***d***e"},
+        {"encoded, then plain", "<" BASIC ">(" TOKEN ")", "<***>(***)"},
+        {"plain, then encoded", "(" TOKEN ")<" BASIC ">", "(***)<***>"},
+        {"begins like one", "f00dfeedf00dfeed" TOKEN, "***f00dfeedf00dfeed"},
+        {"next to other bytes", "\xff" TOKEN "\xe2\x82\xac", "\xef\xbf\xbd***\xe2\x82\xac"},
+        {"the account is no secret", ACCOUNT, ACCOUNT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct twilio_request request;
+        struct buf out;
+
+        with_secrets(&request);
+        buf_init(&out, 1000);
+        twilio_mask(&request, cases[i].text, strlen(cases[i].text), &out);
+        check_string(cases[i].name, out.data, cases[i].expected);
+        check_false(cases[i].name, out.overflow);
+        buf_release(&out);
+        twilio_request_release(&request);
+    }
+}
+
+static void masks_behind_a_nul(void **state)
+{
+    static const char text[] = "a\0" TOKEN "\0b";
+    struct twilio_request request;
+    struct buf out;
+
+    (void)state;
+    with_secrets(&request);
+    buf_init(&out, 1000);
+    twilio_mask(&request, text, sizeof text - 1, &out);
+    assert_string_equal(out.data, "a\xef\xbf\xbd***\xef\xbf\xbd" "b");
+    buf_release(&out);
+    twilio_request_release(&request);
+}
+
+static void a_request_that_was_not_built_has_no_secrets(void **state)
+{
+    struct twilio_request request = {.url = NULL};
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 100);
+    twilio_mask(&request, "text\xff", 5, &out);
+    assert_string_equal(out.data, "text\xef\xbf\xbd");
+    buf_release(&out);
+    twilio_request_release(&request);
+}
+
+/* Secrets and odd bytes, cut by the buffer's bound at every place. */
+static void masks_at_any_bound(void **state)
+{
+    static const char text[] = "\xe2\x82\xac" TOKEN "\xf0\x9f\x98\x80" BASIC "\xff" "ab" TOKEN "z";
+    static const char whole[] = "\xe2\x82\xac***\xf0\x9f\x98\x80***\xef\xbf\xbd" "ab***z";
+    struct twilio_request request;
+
+    (void)state;
+    with_secrets(&request);
+    for (size_t max = 0; max <= sizeof whole; max++) {
+        struct buf out;
+        char name[32];
+
+        snprintf(name, sizeof name, "at most %zu bytes", max);
+        buf_init(&out, max);
+        twilio_mask(&request, text, sizeof text - 1, &out);
+        check_true(name, out.length <= max && utf8_valid(out.data, out.length));
+        check_int(name, out.overflow, max < sizeof whole - 1);
+        check_lacks(name, out.data, "f00d");
+        check_lacks(name, out.data, "QUMw");
+        if (max >= sizeof whole - 1)
+            check_string(name, out.data, whole);
+        buf_release(&out);
+    }
+    twilio_request_release(&request);
+}
+
+/* What does not fit ends the text: nothing that stood behind it moves up. */
+static void a_cut_text_is_a_beginning(void **state)
+{
+    static const char text[] = "ab\xe2\x82\xac" TOKEN "c";
+    static const char whole[] = "ab\xe2\x82\xac***c";
+    struct twilio_request request;
+
+    (void)state;
+    with_secrets(&request);
+    for (size_t max = 0; max <= sizeof whole; max++) {
+        struct buf out;
+        char name[32];
+
+        snprintf(name, sizeof name, "at most %zu bytes", max);
+        buf_init(&out, max);
+        twilio_mask(&request, text, sizeof text - 1, &out);
+        check_true(name, strncmp(out.data, whole, out.length) == 0);
+        buf_release(&out);
+    }
+    twilio_request_release(&request);
+}
+
+/*
+ * Answers, headers and error messages reach the masking cut to a size: of a secret at the end only
+ * the beginning may be left, and most of a token is as good as all of it.
+ */
+static void masks_a_secret_cut_at_the_end(void **state)
+{
+    static const char *const secrets[] = {TOKEN, BASIC};
+    struct twilio_request request;
+
+    (void)state;
+    with_secrets(&request);
+    for (size_t i = 0; i < COUNT(secrets); i++) {
+        for (size_t kept = strlen(secrets[i]) - 1; kept >= 8; kept--) {
+            char text[200], name[64];
+            struct buf out;
+
+            snprintf(text, sizeof text, "Authorization: %.*s", (int)kept, secrets[i]);
+            snprintf(name, sizeof name, "secret %zu, its first %zu characters", i, kept);
+            buf_init(&out, 1000);
+            twilio_mask(&request, text, strlen(text), &out);
+            check_string(name, out.data, "Authorization: ***");
+            buf_release(&out);
+        }
+    }
+    twilio_request_release(&request);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(addresses_the_account),
+        cmocka_unit_test(writes_the_form),
+        cmocka_unit_test(the_largest_message_fits),
+        cmocka_unit_test(keeps_evidence_without_secrets),
+        cmocka_unit_test(masks_secrets),
+        cmocka_unit_test(masks_behind_a_nul),
+        cmocka_unit_test(a_request_that_was_not_built_has_no_secrets),
+        cmocka_unit_test(masks_at_any_bound),
+        cmocka_unit_test(a_cut_text_is_a_beginning),
+        cmocka_unit_test(masks_a_secret_cut_at_the_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
