@@ -31,13 +31,14 @@ int64_t clock_wall(void)
 
 char *clock_format(int64_t unix_us, char text[CLOCK_TEXT_SIZE])
 {
-    time_t seconds = (time_t)(unix_us / CLOCK_SECOND);
+    int64_t fraction = (unix_us % CLOCK_SECOND + CLOCK_SECOND) % CLOCK_SECOND;
+    time_t seconds = (time_t)(unix_us / CLOCK_SECOND - (unix_us % CLOCK_SECOND < 0));
     struct tm tm;
     size_t length;
 
     gmtime_r(&seconds, &tm);
     length = strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + length, CLOCK_TEXT_SIZE - length, ".%06dZ", (int)(unix_us % CLOCK_SECOND));
+    snprintf(text + length, CLOCK_TEXT_SIZE - length, ".%06dZ", (int)fraction);
     return text;
 }
 
@@ -70,12 +71,25 @@ static bool take_zone(const char **text)
            take_number(text, 2, 0, 59);
 }
 
+/* Whether the month has such a day; `date` begins with digits as in "2026-11-22". */
+static bool day_exists(const char *date)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int year = atoi(date), month = atoi(date + 5), day = atoi(date + 8);
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+    return day <= days[month - 1] + (leap && month == 2);
+}
+
 bool clock_is_rfc3339(const char *text)
 {
+    const char *date = text;
+
     if (!take_number(&text, 4, 0, 9999) || !take_char(&text, "-") ||
         !take_number(&text, 2, 1, 12) || !take_char(&text, "-") || !take_number(&text, 2, 1, 31) ||
         !take_char(&text, "Tt ") || !take_number(&text, 2, 0, 23) || !take_char(&text, ":") ||
-        !take_number(&text, 2, 0, 59) || !take_char(&text, ":") || !take_number(&text, 2, 0, 60))
+        !take_number(&text, 2, 0, 59) || !take_char(&text, ":") || !take_number(&text, 2, 0, 60) ||
+        !day_exists(date))
         return false;
     if (take_char(&text, ".")) {
         if (!take_number(&text, 1, 0, 9))
@@ -86,9 +100,10 @@ bool clock_is_rfc3339(const char *text)
     return take_zone(&text) && *text == '\0';
 }
 
-static int64_t drift(const struct db_clock *clock, int64_t at)
+/* How far the clocks may have drifted apart over an interval, rounded up. */
+static int64_t drift(int64_t interval)
 {
-    return llabs(at - clock->received) * DRIFT_PPM / 1000000;
+    return llabs(interval) * DRIFT_PPM / 1000000 + 1;
 }
 
 void db_clock_sample(struct db_clock *clock, int64_t stamp, int64_t sent, int64_t received)
@@ -98,9 +113,10 @@ void db_clock_sample(struct db_clock *clock, int64_t stamp, int64_t sent, int64_
 
     if (db_clock_known(clock)) {
         /* The new sample's bounds at `received`, against what we thought. */
-        sample.stepped = stamp > db_clock_latest(clock, received) ||
-                         stamp + (received - sent) < db_clock_earliest(clock, received);
-        width = clock->received - clock->sent + 2 * drift(clock, received);
+        sample.stepped =
+            stamp > db_clock_latest(clock, received) ||
+            stamp + (received - sent) + drift(received - sent) < db_clock_earliest(clock, received);
+        width = clock->received - clock->sent + 2 * drift(received - clock->received);
         if (!sample.stepped && received - sent > width) {
             clock->stepped = false;
             return;
@@ -116,17 +132,18 @@ bool db_clock_known(const struct db_clock *clock)
 
 int64_t db_clock_earliest(const struct db_clock *clock, int64_t at)
 {
-    return clock->stamp + (at - clock->received) - drift(clock, at);
+    return clock->stamp + (at - clock->received) - drift(at - clock->received);
 }
 
 int64_t db_clock_latest(const struct db_clock *clock, int64_t at)
 {
-    return clock->stamp + (at - clock->sent) + drift(clock, at);
+    return clock->stamp + (at - clock->sent) + drift(at - clock->sent);
 }
 
 int64_t db_clock_when(const struct db_clock *clock, int64_t stamp)
 {
-    int64_t at = clock->received + (stamp - clock->stamp);
+    int64_t ahead = stamp - clock->stamp;
 
-    return at + drift(clock, at);
+    /* The database may be slow: it needs `ahead` / (1 - drift) on our clock. */
+    return clock->received + ahead + llabs(ahead) * DRIFT_PPM / (1000000 - DRIFT_PPM) + 1;
 }

@@ -54,8 +54,12 @@ static bool ipv6_public(const struct in6_addr *address)
     /* 64:ff9b::/96 and 2002::/16 carry an IPv4 address that we'd have to judge: refuse them. */
     if (b[0] == 0x20 && b[1] == 0x02)
         return false;
-    /* Global unicast is 2000::/3; 2001:db8::/32 is documentation. */
-    return (b[0] & 0xe0) == 0x20 && !(b[0] == 0x20 && b[1] == 0x01 && b[2] == 0x0d && b[3] == 0xb8);
+    /* 2001::/23 is for protocols (Teredo carries an IPv4 address); the next two: documentation. */
+    if (b[0] == 0x20 && b[1] == 0x01 && (b[2] < 0x02 || (b[2] == 0x0d && b[3] == 0xb8)))
+        return false;
+    if (b[0] == 0x3f && b[1] == 0xff && b[2] < 0x10)
+        return false;
+    return (b[0] & 0xe0) == 0x20; /* global unicast */
 }
 
 static bool name_public(const char *host)
@@ -103,6 +107,13 @@ static const char *judge_host(const char *host)
     }
     if (inet_pton(AF_INET, host, &v4) == 1)
         return ipv4_public(ntohl(v4.s_addr)) ? NULL : "has a private, loopback or link-local host";
+    for (const char *c = host; *c != '\0'; c++) {
+        /* IDNA turns some of these into plain letters, digits and dots; we'd have to judge that. */
+        if ((unsigned char)*c >= 0x80)
+            return "has a host that is not ASCII (punycode was expected)";
+    }
+    if (host[0] == '.' || strstr(host, "..") != NULL)
+        return "has a host with an empty label";
     if (numeric_tail(host))
         return "has a host that is no valid address";
     if (!name_public(host))

@@ -33,6 +33,12 @@ struct judge {
     size_t size;
 };
 
+/* How much of a stranger's word is shown: one line of valid UTF-8. */
+static int shown(const char *word)
+{
+    return utf8_has_control(word) ? 0 : (int)utf8_prefix(word, 64);
+}
+
 static bool wrong(struct judge *judge, const char *field, const char *fault, const char *expected)
 {
     snprintf(judge->why, judge->size, "config.%s: %s, expected %s", field, fault, expected);
@@ -61,7 +67,7 @@ static bool judge_names(struct judge *judge, const json_t *config)
             continue;
         if (LISTED(name, later_fields))
             return wrong(judge, name, "this version does not send it", "it to be absent or null");
-        snprintf(judge->why, judge->size, "config.%.64s: no such field", name);
+        snprintf(judge->why, judge->size, "config.%.*s: no such field", shown(name), name);
         return false;
     }
     return true;
@@ -182,23 +188,28 @@ static bool is_secret(const char *text)
            !utf8_has_control(text);
 }
 
+static const char *fault(const json_t *value)
+{
+    if (value == NULL)
+        return "missing";
+    return json_is_string(value) ? "not valid" : "not a string";
+}
+
 static bool judge_api_key(struct judge *judge, const json_t *auth, struct destination *d)
 {
     static const char key[] = "SK and 32 letters or digits, together with api_key_secret";
     static const char secret[] = "the API key's secret, together with api_key_sid";
-    const char *sid, *text;
+    const json_t *sid = json_member(auth, "api_key_sid");
+    const json_t *text = json_member(auth, "api_key_secret");
 
-    if (!take_string(judge, auth, "api_key_sid", key, &sid) ||
-        !take_string(judge, auth, "api_key_secret", secret, &text))
-        return false;
     if (sid == NULL && text == NULL)
         return true;
-    if (sid == NULL || !is_sid(sid, "SK"))
-        return wrong(judge, "auth.api_key_sid", sid == NULL ? "missing" : "not valid", key);
-    if (text == NULL || !is_secret(text))
-        return wrong(judge, "auth.api_key_secret", text == NULL ? "missing" : "not valid", secret);
-    d->user = sid;
-    d->password = text;
+    if (!json_is_string(sid) || !is_sid(json_string_value(sid), "SK"))
+        return wrong(judge, "auth.api_key_sid", fault(sid), key);
+    if (!json_is_string(text) || !is_secret(json_string_value(text)))
+        return wrong(judge, "auth.api_key_secret", fault(text), secret);
+    d->user = json_string_value(sid);
+    d->password = json_string_value(text);
     return true;
 }
 
@@ -250,8 +261,8 @@ bool destination_parse(const char *type, const char *config, struct destination 
 
     *d = (struct destination){.json = NULL};
     if (type == NULL || strcmp(type, "TWILIO_MMS") != 0) {
-        snprintf(why, why_size, "type: '%.64s' is not served here, expected TWILIO_MMS",
-                 type != NULL ? type : "");
+        snprintf(why, why_size, "type: '%.*s' is not served here, expected TWILIO_MMS",
+                 type != NULL ? shown(type) : 0, type != NULL ? type : "");
         return false;
     }
     if (json_parse(config, strlen(config), &d->json, NULL, 0) != JSON_OK ||

@@ -62,7 +62,8 @@ static bool add_element(struct retry_policy *policy, const json_t *element)
 
     if (json_is_string(element))
         return add_range(policy, json_string_value(element));
-    if (!json_is_integer(element) || json_integer_value(element) > 999)
+    if (!json_is_integer(element) || json_integer_value(element) < 100 ||
+        json_integer_value(element) > 599)
         return false;
     snprintf(number, sizeof number, "%d", (int)json_integer_value(element));
     return add_range(policy, number);

@@ -9,7 +9,9 @@
 #include "common/mem.h"
 #include "common/utf8.h"
 
-#define FORM_MAX_BYTES     ((size_t)256 << 10)
+#define FORM_MAX_BYTES ((size_t)256 << 10)
+/* Fewer characters of a secret than this are no secret. */
+#define CUT_SECRET_MIN     8
 #define EVIDENCE_MAX_BYTES ((size_t)64 << 10)
 
 static void add_parameter(struct buf *form, const char *name, const char *value)
@@ -137,19 +139,45 @@ static const char *find_secret(const struct twilio_request *request, const char 
     return first;
 }
 
+/*
+ * What we are given may have been cut within a secret: the length of the longest beginning of one
+ * that `bytes` ends with.
+ */
+static size_t cut_secret(const struct twilio_request *request, const char *bytes, size_t length)
+{
+    const char *secrets[] = {request->basic, request->password};
+    size_t longest = 0;
+
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        size_t part = secrets[i] != NULL ? strlen(secrets[i]) : 0;
+
+        if (part > length)
+            part = length;
+        for (; part >= CUT_SECRET_MIN && part > longest; part--) {
+            if (memcmp(bytes + length - part, secrets[i], part) == 0)
+                longest = part;
+        }
+    }
+    return longest;
+}
+
 void twilio_mask(const struct twilio_request *request, const char *bytes, size_t length,
                  struct buf *out)
 {
     const char *secret;
     size_t secret_length = 0;
+    size_t cut;
 
     while ((secret = find_secret(request, bytes, length, &secret_length)) != NULL) {
         size_t before = (size_t)(secret - bytes);
 
-        utf8_clean(out, bytes, before);
+        if (!utf8_clean(out, bytes, before))
+            return;
         buf_add_string(out, "***");
         bytes += before + secret_length;
         length -= before + secret_length;
     }
-    utf8_clean(out, bytes, length);
+    cut = cut_secret(request, bytes, length);
+    if (utf8_clean(out, bytes, length - cut) && cut > 0)
+        buf_add_string(out, "***");
 }

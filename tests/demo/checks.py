@@ -3,9 +3,10 @@
 import collections
 
 
-def problems(facts, scenario):
-    """All that is wrong, in lines; none: the demo has passed."""
-    return [line for check in _CHECKS for line in check(facts, scenario)]
+def problems(facts, scenario, complete):
+    """All that is wrong, in lines; none: the demo has passed. complete: whether everything could be waited for."""
+    checks = _ALWAYS + _WHEN_COMPLETE if complete else _ALWAYS
+    return [line for check in checks for line in check(facts, scenario)]
 
 
 def _totals(facts, scenario):
@@ -45,6 +46,16 @@ def _pace(facts, scenario):
             yield f"{id}: {len(early)} gaps under 1000 ms, the smallest {min(early):.3f} ms"
         if len(facts.starts[id]) != posts[id]:
             yield f"{id}: {len(facts.starts[id])} POSTs were seen, {posts[id]} are in the attempt history"
+
+
+def _retry_after(facts, _):
+    """A Retry-After is never shortened."""
+    for row in facts.attempts:
+        asked = {name.lower(): value for name, value in (row["response_headers"] or {}).items()}.get("retry-after")
+        if asked and row["next_attempt_at"]:
+            pause = (row["next_attempt_at"] - row["finished_at"]).total_seconds()
+            if pause < float(asked):
+                yield f"event {row['event_id']}: tried again after {pause:.3f} s, although Retry-After was {asked} s"
 
 
 def _once(facts, _):
@@ -101,9 +112,10 @@ def _secrets(facts, scenario):
 
 
 def _workers(facts, _):
-    for number, status in enumerate(facts.exits, 1):
+    for number, status in enumerate(facts.exits):
         if status != 0:
             yield f"worker {number} ended with status {status}, expected 0"
 
 
-_CHECKS = (_totals, _histories, _pace, _once, _results, _dead_letters, _secrets, _workers)
+_ALWAYS = (_pace, _retry_after, _once, _secrets, _workers)
+_WHEN_COMPLETE = (_totals, _histories, _results, _dead_letters)

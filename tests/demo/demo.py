@@ -14,10 +14,10 @@ import sys
 from checks import problems
 from facts import gather
 from harness import BUILD, Unavailable
-from parts import WORKERS, start, start_workers
+from parts import WORKERS, NotStarted, start, start_workers
 from progress import follow
 from report import report, totals
-from scenario import Missing, announce, real, simulated
+from scenario import Wrong, announce, real, simulated
 from show import say, section
 
 LIMIT = 90  # seconds for all sends of the demo
@@ -47,7 +47,7 @@ def stop_on_signals():
 def choose_scenario():
     choice = os.environ.get("TWILIO", "")
     if choice not in ("", "real"):
-        raise Missing(f"TWILIO={choice}: expected TWILIO=real, or nothing for the simulator")
+        raise Wrong(f"TWILIO={choice}: expected TWILIO=real, or nothing for the simulator")
     return real() if choice == "real" else simulated()
 
 
@@ -83,15 +83,15 @@ def produce(system, scenario):
     keys, values = zip(*scenario.records)
     system.kafka.produce_many(system.events_topic, values, keys)
     bad = sum(scenario.rejected.values()) + sum(history[-1][0] == "failed" for history in scenario.expected.values())
-    note = f": {bad} are bad on purpose, {scenario.repeated} is a repetition" if scenario.simulated else ""
-    say(f"\n{len(values)} events produced to {system.events_topic}{note}.\n")
+    note = f"; bad on purpose: {bad}, repeated: {scenario.repeated}" if scenario.simulated else ""
+    say(f"\n{len(values)} events produced to {system.events_topic}{note}\n")
 
 
 def run(scenario):
     """The demo from beginning to end; returns the exit status."""
     with contextlib.ExitStack() as stack:
         directory, keep = stack.enter_context(work_directory())
-        say("Starting")
+        say("Starting (look in while it runs):")
         system = start(stack, directory, scenario)
         prepare(system, scenario)
         start_workers(system)
@@ -99,7 +99,7 @@ def run(scenario):
         trouble = follow(system, scenario, LIMIT if scenario.simulated else REAL_LIMIT)
         facts = gather(system, scenario, system.stop_workers())
         report(facts, scenario)
-        wrong = ([trouble] if trouble else []) + problems(facts, scenario)
+        wrong = ([trouble] if trouble else []) + problems(facts, scenario, complete=not trouble)
         if wrong:
             keep.append(True)
             section("What is wrong", "\n".join("  " + line for line in wrong))
@@ -116,18 +116,19 @@ def main():
     stop_on_signals()
     try:
         scenario = choose_scenario()
-        subject = "to Twilio itself" if not scenario.simulated else "to a simulator of Twilio"
-        say(f"mms-worker demo: {WORKERS} workers, {len(scenario.destinations)} destinations, {subject}\n")
+        ids = ", ".join(id for id, _, _ in scenario.destinations)
+        twilio = "a simulator of Twilio" if scenario.simulated else "Twilio itself"
+        say(f"mms-worker demo: {WORKERS} workers send to {twilio}, for {ids}\n")
         if not scenario.simulated:
             say("\n".join(announce(scenario)) + "\n")
         return run(scenario)
     except Stopped as stopped:
         say("\nstopped; servers are ended, files are removed")
         return stopped.status
-    except Missing as error:
+    except Wrong as error:
         print(error, file=sys.stderr)
         return 2
-    except Unavailable as error:
+    except (Unavailable, NotStarted) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 

@@ -11,12 +11,24 @@ from harness.broker import Broker
 from harness.postgres import Postgres
 from harness.sim import Sim
 from harness.system import System
-from harness.wait import TimedOut
+from harness.wait import TimedOut, until
 from show import step
 
 TOPICS = {"mms.events": 4, "mms.results": 3, "mms.dead-letters": 1}
 DATABASE = "mms"
 WORKERS = 2
+
+_SETTINGS = {
+    "retry_base": "100ms",  # so that a Retry-After is what a retry waits for
+    # The embedded broker turns a member away whose SyncGroup comes after the leader's, and lets it join again only after
+    # session.timeout.ms less a second: 44 s by default.
+    "kafka_session_timeout_ms": 3000,
+    "kafka_heartbeat_interval_ms": 500,
+}
+
+
+class NotStarted(Exception):
+    """A worker has ended at once or isn't ready; the text has its last words."""
 
 
 class Twilio:
@@ -67,7 +79,7 @@ class DemoSystem(System):
         return statuses
 
     def close(self):
-        self.stop_workers(5.0)
+        self.stop_workers(8.0)
         super().close()
 
 
@@ -79,19 +91,24 @@ def start(stack, directory, scenario):
     kafka = stack.enter_context(Broker(BIN / "mms-broker", directory, TOPICS))
     twilio = stack.enter_context(Sim(directory)) if scenario.simulated else Twilio(scenario.twilio_url)
     system = stack.enter_context(contextlib.closing(DemoSystem(postgres, kafka, directory, twilio)))
-    step("PostgreSQL", f"look in while it runs: {_psql(system)}")
+    step("PostgreSQL", _psql(system))
     step("Kafka", f"embedded broker on {kafka.bootstrap}: {', '.join(TOPICS)}")
-    url = twilio.base_url
-    step("Twilio", f"simulator on {url}, what it was sent: {url}/_sim/requests" if scenario.simulated else url)
+    step("Twilio", f"simulator, its log: {twilio.base_url}/_sim/requests" if scenario.simulated else twilio.base_url)
     return system
 
 
 def start_workers(system):
     for _ in range(WORKERS):
-        system.worker(retry_base="100ms")
-    for number, worker in enumerate(system.workers, 1):
-        port = worker.wait_ready().port
-        step(f"Worker {number}", f"http://127.0.0.1:{port}/metrics, log in {_shown(worker.log_path)}")
+        system.worker(**_SETTINGS)
+    for number, worker in enumerate(system.workers):
+        until(lambda: worker.log_lines("listening") or not worker.alive, 10, "the worker to listen")
+        if not worker.alive:
+            raise NotStarted(f"worker {number} did not start ({worker.returncode}):\n{worker.log_tail(3)}")
+        try:
+            port = worker.wait_ready().port
+        except TimedOut as error:
+            raise NotStarted(f"worker {number}: {error}; its log ends:\n{worker.log_tail(5)}") from None
+        step(f"Worker {number}", f"http://127.0.0.1:{port}/metrics, log: {_shown(worker.log_path)}")
 
 
 def _lock(postgres, directory):

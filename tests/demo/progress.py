@@ -45,7 +45,6 @@ def follow(system, scenario, limit):
         trouble = None if done else _trouble(system, time.monotonic() - begin, limit)
         live.draw(_lines(system, scenario, counts, time.monotonic() - begin), last=done or trouble is not None)
         if done or trouble:
-            say()
             return trouble
         time.sleep(REDRAW)
 
@@ -56,7 +55,7 @@ def _done(counts, scenario):
 
 
 def _trouble(system, elapsed, limit):
-    for number, worker in enumerate(system.workers, 1):
+    for number, worker in enumerate(system.workers):
         if not worker.alive:
             return f"worker {number} has ended with status {worker.returncode}; its log ends:\n{worker.log_tail(5)}"
     parked = system.query(_PARKED_SQL)
@@ -69,8 +68,8 @@ def _trouble(system, elapsed, limit):
 
 def _lines(system, scenario, counts, elapsed):
     head = (
-        f"after {elapsed:4.1f} s: {counts['taken']} deliveries, {counts['rejected']} rejected, "
-        f"{counts['waiting']} waiting, {counts['published']} results published"
+        f"after {elapsed:4.1f} s  deliveries: {counts['taken']}, waiting: {counts['waiting']}, "
+        f"rejected: {counts['rejected']}, results published: {counts['published']}"
     )
     rows = []
     for row in system.query(_DESTINATIONS_SQL):

@@ -21,7 +21,7 @@ def report(facts, scenario):
 
 def _history(facts):
     section("Attempt history (SQL)", HISTORY_SQL + "\n")
-    columns = ["event_id", "destination_id", "att>", "outcome", "reason", "slot_at", "gap_ms>", "http>", "code>"]
+    columns = ["event_id", "destination", "att>", "outcome", "reason", "slot_at", "gap_ms>", "http>", "code>", "pause_s>"]
     by_destination = collections.defaultdict(list)
     for row in facts.history:
         by_destination[row["destination_id"]].append(row)
@@ -29,7 +29,8 @@ def _history(facts):
     for history in by_destination.values():
         rows += _abbreviated(history)
     table(columns, rows)
-    say("  gap_ms: since the slot before, of the same destination. Attempts without http never left the worker.")
+    say("  gap_ms: since this destination's slot before. pause_s: until it may be tried again.")
+    say("  An attempt without http never left the worker, and costs no slot.")
 
 
 def _abbreviated(history):
@@ -44,9 +45,14 @@ def _abbreviated(history):
 
 def _history_row(row):
     slot = row["slot_at"] and row["slot_at"].strftime("%H:%M:%S.%f")[:-3]
-    gap = float(row["gap_ms"]) if row["gap_ms"] is not None and row["http_status"] else None
+    gap = _number(row["gap_ms"]) if row["http_status"] else None
     names = ("event_id", "destination_id", "attempt", "outcome", "reason")
-    return [*(row[name] for name in names), slot, gap, row["http_status"], row["error_code"]]
+    return [*(row[name] for name in names), slot, gap, row["http_status"], row["error_code"], _number(row["pause_s"])]
+
+
+def _number(value):
+    """PostgreSQL's numeric as a float."""
+    return None if value is None else float(value)
 
 
 def _gaps(facts, scenario):

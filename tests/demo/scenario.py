@@ -69,7 +69,11 @@ class Scenario:
 # ---- with the simulator ----
 
 # Each destination has an account of its own, so that the simulator's log tells them apart.
-_ACCOUNTS = {name: ("AC" + digit * 32, f"the-secret-token-of-{name}") for name, digit in [("flash", "1"), ("tickets", "2"), ("album", "3")]}
+_ACCOUNTS = {
+    "flash": ("AC" + "1" * 32, "the-secret-token-of-flash"),
+    "tickets": ("AC" + "2" * 32, "the-secret-token-of-tickets"),
+    "album": ("AC" + "3" * 32, "the-secret-token-of-album"),
+}
 
 _LANDLINE = "+15005550009"  # one of Twilio's magic numbers: 400, 21614
 _BUSY = "+15557770205"
@@ -89,7 +93,7 @@ def simulated():
 def _flash(scenario, count):
     """The hot one: everything at once, and still one a second."""
     scenario.destination(
-        "des_flash", "Flash sale, one phone", *_ACCOUNTS["flash"],
+        "des_flash", "Flash sale", *_ACCOUNTS["flash"],
         **{"from": "+15550001111", "to": "+15557770100", "body_template": "{{event_id}}: {{message}}", "media_urls": [OWL]},
     )  # fmt: skip
     for number in range(1, count + 1):
@@ -99,7 +103,7 @@ def _flash(scenario, count):
 def _tickets(scenario, count):
     """A template that takes everything from the payload; four events that Twilio or the worker has something against."""
     scenario.destination(
-        "des_tickets", "Tickets, as they are bought", *_ACCOUNTS["tickets"],
+        "des_tickets", "Tickets", *_ACCOUNTS["tickets"],
         **{
             "from": "+15550002222",
             "to": "{{payload.phone}}",
@@ -118,15 +122,15 @@ def _tickets(scenario, count):
         else:
             ticket(f"ticket-{number:02}", phone=f"+155577702{number:02}")
     scenario.faults.append({"name": "error", "match": {"to": _BUSY}, "code": 20429, "retry_after": 2, "times": 1})
-    ticket("ticket-landline", ("failed", "RECIPIENT_NOT_MOBILE"), phone=_LANDLINE)
-    ticket("ticket-no-phone", ("failed", "TO_INVALID"), phone="ask at the desk")
-    ticket("ticket-too-long", ("failed", "BODY_TOO_LONG"), message="la " * 600)
+    ticket("landline", ("failed", "RECIPIENT_NOT_MOBILE"), phone=_LANDLINE)
+    ticket("no-phone", ("failed", "TO_INVALID"), phone="ask at the desk")
+    ticket("too-long", ("failed", "BODY_TOO_LONG"), message="la " * 600)
 
 
 def _album(scenario, count):
     """A messaging service as the sender; one token becomes several pictures."""
     scenario.destination(
-        "des_album", "Album, by messaging service", *_ACCOUNTS["album"],
+        "des_album", "Album", *_ACCOUNTS["album"],
         messaging_service_sid="MG" + "3" * 32, to="{{payload.phone}}",
         body_template="{{payload.album.title}}: {{payload.pictures}}", media_urls=["{{payload.pictures}}"],
     )  # fmt: skip
@@ -137,7 +141,7 @@ def _album(scenario, count):
 
     for number in range(1, count + 1):
         album(f"album-{number:02}", [OWL] * (1 + number % 3))
-    album("album-private", ["http://192.168.0.10/owl.png"], ("failed", "MEDIA_URL_INVALID"))
+    album("private-url", ["http://192.168.0.10/owl.png"], ("failed", "MEDIA_URL_INVALID"))
 
 
 def _rejected(scenario):
@@ -158,7 +162,8 @@ TWILIO=real sends {count} real messages and needs these variables in the environ
   TWILIO_TO               {TWILIO_TO}
   TWILIO_MEDIA_URL        optional: the picture (default {owl})
 For example:
-  export TWILIO_ACCOUNT_SID=ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx TWILIO_FROM=+15550001111 TWILIO_TO=+15557770000
+  export TWILIO_ACCOUNT_SID=ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+  export TWILIO_FROM=+15550001111 TWILIO_TO=+15557770000
   read -rs TWILIO_AUTH_TOKEN && export TWILIO_AUTH_TOKEN
   make demo TWILIO=real
 Each message costs money. See tests/demo/README.md."""
@@ -166,13 +171,13 @@ Each message costs money. See tests/demo/README.md."""
 _MEANINGS = {
     "TWILIO_ACCOUNT_SID": "the account: AC and 32 letters or digits",
     "TWILIO_AUTH_TOKEN": "its auth token",
-    "TWILIO_TO": "a phone that agreed to get the messages, as +15557770000",
+    "TWILIO_TO": "a phone that agreed to this, as +15557770000",
 }
-_SENDER = "a number of the account that can send MMS (or TWILIO_MESSAGING_SERVICE_SID: MG…)"
+_SENDER = "its number that can send MMS (or TWILIO_MESSAGING_SERVICE_SID: MG…)"
 
 
-class Missing(Exception):
-    """Variables that TWILIO=real needs are not set; the text says which and what they are."""
+class Wrong(Exception):
+    """The environment is not right; the text says what is missing or wrong."""
 
 
 def real():
@@ -200,7 +205,7 @@ def _environment():
     if missing or not has_sender:
         texts = {name: ("MISSING: " if name in missing else "set: ") + meaning for name, meaning in _MEANINGS.items()}
         sender = ("set: " if has_sender else "MISSING: ") + _SENDER
-        raise Missing(VARIABLES.format(count=REAL_COUNT, owl=OWL, sender=sender, **texts))
+        raise Wrong(VARIABLES.format(count=REAL_COUNT, owl=OWL, sender=sender, **texts))
     return settings
 
 
@@ -214,4 +219,4 @@ def announce(scenario):
         f"  picture  {config['media_urls'][0]}",
     ]
     lines += [f"  text     {json.dumps(event['payload']['message'])}" for _, event in scenario.records]
-    return lines + ["Ctrl-C within the next seconds stops it before anything is sent."]
+    return lines + ["Ctrl-C within the next three seconds or so stops it before anything is sent."]

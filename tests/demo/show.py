@@ -1,6 +1,7 @@
 """Printing for people: sections, tables, and a table that is redrawn in place on a terminal."""
 
 import os
+import shutil
 import sys
 import time
 
@@ -72,7 +73,7 @@ class Live:
     def __init__(self):
         self._in_place = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._drawn = 0
-        self._next = 0.0
+        self._next = 0.0 if self._in_place else time.monotonic() + LOG_EVERY
 
     def draw(self, lines, last=False):
         """Shows the lines, if it is time; the last ones always."""
@@ -82,7 +83,8 @@ class Live:
         self._next = now + (0 if self._in_place else LOG_EVERY)
         if self._in_place:
             up = f"\x1b[{self._drawn}F" if self._drawn else ""
-            sys.stdout.write(up + "".join(f"\x1b[2K{line[:WIDTH]}\n" for line in lines))
+            width = shutil.get_terminal_size().columns - 1  # a wrapped line would be two
+            sys.stdout.write(up + "".join(f"\x1b[2K{line[:width]}\n" for line in lines))
         else:
             sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()

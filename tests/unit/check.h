@@ -22,15 +22,15 @@
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
-#define check_true(name, condition)                                                                \
+#define check_true(name, condition) \
     check_condition(name, (condition) ? true : false, #condition, __FILE__, __LINE__)
-#define check_false(name, condition)                                                               \
+#define check_false(name, condition) \
     check_condition(name, (condition) ? false : true, "not " #condition, __FILE__, __LINE__)
-#define check_int(name, actual, expected)                                                          \
+#define check_int(name, actual, expected) \
     check_integers(name, actual, expected, #actual, __FILE__, __LINE__)
-#define check_string(name, actual, expected)                                                       \
+#define check_string(name, actual, expected) \
     check_strings(name, actual, expected, #actual, __FILE__, __LINE__)
-#define check_contains(name, text, part)                                                           \
+#define check_contains(name, text, part) \
     check_part(name, text, part, true, #text, __FILE__, __LINE__)
 #define check_lacks(name, text, part) check_part(name, text, part, false, #text, __FILE__, __LINE__)
 

@@ -30,8 +30,7 @@ static void doubles_up_to_the_limit(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
-        check_int(cases[i].name,
-                  backoff_exponential(cases[i].base, cases[i].max, cases[i].times),
+        check_int(cases[i].name, backoff_exponential(cases[i].base, cases[i].max, cases[i].times),
                   cases[i].expected);
 }
 

@@ -120,7 +120,7 @@ static void grows_over_many_steps(void **state)
         assert_true(buf_printf(&buf, "%05d", i));
     assert_int_equal(buf.length, 50000);
     for (int i = 0; i < 10000; i++) {
-        char expected[8];
+        char expected[16];
 
         snprintf(expected, sizeof expected, "%05d", i);
         assert_memory_equal(buf.data + 5 * i, expected, 5);

@@ -39,9 +39,9 @@ struct loaded {
 static void load(struct loaded *loaded, const char *const *environment)
 {
     *loaded = (struct loaded){.ok = false};
-    loaded->ok = config_load(table, COUNT(table), "T_", "T_X_", (char *const *)environment,
-                             &loaded->settings, &loaded->pairs, loaded->error,
-                             sizeof loaded->error);
+    loaded->ok =
+        config_load(table, COUNT(table), "T_", "T_X_", (char *const *)environment,
+                    &loaded->settings, &loaded->pairs, loaded->error, sizeof loaded->error);
 }
 
 static void release(struct loaded *loaded)
@@ -54,8 +54,8 @@ static void release(struct loaded *loaded)
 
 static void defaults_hold(void **state)
 {
-    static const char *const environment[] = {"PATH=/bin", "T_NAME=n", "T_COUNT=", "T_LEVEL=",
-                                              "TT_COUNT=9", NULL};
+    static const char *const environment[] = {
+        "PATH=/bin", "T_NAME=n", "T_COUNT=", "T_LEVEL=", "TT_COUNT=9", NULL};
     struct loaded l;
 
     (void)state;
@@ -74,7 +74,7 @@ static void defaults_hold(void **state)
 static void values_are_taken(void **state)
 {
     static const char *const environment[] = {
-        "T_NAME=a=b c", "T_COUNT=100", "T_PAUSE=250ms", "T_ENABLED=off", "T_LEVEL=debug",
+        "T_NAME=a=b c",      "T_COUNT=100", "T_PAUSE=250ms", "T_ENABLED=off", "T_LEVEL=debug",
         "T_X_PASSWORD=hush", NULL};
     struct loaded l;
 
@@ -93,8 +93,8 @@ static void values_are_taken(void **state)
 
 static void a_family_is_passed_on(void **state)
 {
-    static const char *const environment[] = {
-        "T_NAME=n", "T_X_SECURITY_PROTOCOL=SASL_SSL", "T_X_EMPTY=", "T_X_SASL_PASSWORD=p=w", NULL};
+    static const char *const environment[] = {"T_NAME=n", "T_X_SECURITY_PROTOCOL=SASL_SSL",
+                                              "T_X_EMPTY=", "T_X_SASL_PASSWORD=p=w", NULL};
     struct loaded l;
 
     (void)state;
@@ -207,9 +207,9 @@ static void reads_booleans(void **state)
         const char *variable;
         bool expected;
     } cases[] = {
-        {"T_ENABLED=true", true},   {"T_ENABLED=yes", true}, {"T_ENABLED=on", true},
-        {"T_ENABLED=1", true},      {"T_ENABLED=TRUE", true}, {"T_ENABLED=false", false},
-        {"T_ENABLED=no", false},    {"T_ENABLED=off", false}, {"T_ENABLED=0", false},
+        {"T_ENABLED=true", true}, {"T_ENABLED=yes", true},  {"T_ENABLED=on", true},
+        {"T_ENABLED=1", true},    {"T_ENABLED=TRUE", true}, {"T_ENABLED=false", false},
+        {"T_ENABLED=no", false},  {"T_ENABLED=off", false}, {"T_ENABLED=0", false},
         {"T_ENABLED=No", false},
     };
 
@@ -264,8 +264,7 @@ static void reads_durations(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         int64_t us = 12345;
 
-        check_int(cases[i].text, config_parse_duration(cases[i].text, &us),
-                  cases[i].expected >= 0);
+        check_int(cases[i].text, config_parse_duration(cases[i].text, &us), cases[i].expected >= 0);
         if (cases[i].expected >= 0)
             check_int(cases[i].text, us, cases[i].expected);
     }
@@ -300,7 +299,7 @@ static void knows_names_of_secrets(void **state)
 
 static void help_lists_everything(void **state)
 {
-    static const char *const parts[] = {"T_NAME  (required)",  "who",
+    static const char *const parts[] = {"T_NAME  (required)",   "who",
                                         "T_COUNT  (default 5)", "T_PAUSE  (default 35s)",
                                         "debug|info|warn",      "T_X_PASSWORD\n"};
     char *text = NULL;

@@ -8,9 +8,9 @@
 #define KEY_SECRET  "hush-secret"
 
 /* A config that is fine; each case changes one field of it. */
-#define BASE                                                                                       \
-    "{\"from\":\"+16824246644\",\"to\":\"{{payload.to}}\",\"body_template\":\"Hi {{message}}\","     \
-    "\"media_urls\":[\"https://demo.twilio.com/owl.png\"],\"auth_type\":\"TWILIO_AUTH_TOKEN\","      \
+#define BASE                                                                                     \
+    "{\"from\":\"+16824246644\",\"to\":\"{{payload.to}}\",\"body_template\":\"Hi {{message}}\"," \
+    "\"media_urls\":[\"https://demo.twilio.com/owl.png\"],\"auth_type\":\"TWILIO_AUTH_TOKEN\","  \
     "\"auth\":{\"account_sid\":\"" SID("AC") "\",\"auth_token\":\"" TOKEN "\"}}"
 
 /* The example of the product's documentation, as it stands there. */
@@ -141,7 +141,8 @@ static void refuses_each_broken_field(void **state)
         {"media_urls", "[]", MEDIA},
         {"media_urls", "\"https://demo.twilio.com/owl.png\"", MEDIA},
         {"media_urls", "{}", MEDIA},
-        {"media_urls", "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"]", MEDIA},
+        {"media_urls", "[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"]",
+         MEDIA},
         {"auth_type", "\"BASIC\"", "TWILIO_AUTH_TOKEN"},
         {"auth_type", "\"\"", "TWILIO_AUTH_TOKEN"},
         {"auth_type", "1", "TWILIO_AUTH_TOKEN"},
@@ -194,43 +195,50 @@ static void names_the_element_of_media_urls(void **state)
         check_refused(&cases[i], "config.media_urls");
 }
 
-static void refuses_broken_api_keys(void **state)
-{
-    static const struct {
-        const char *sid, *secret, *field;
-    } cases[] = {
-        {"\"AC" X32 "\"", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
-        {"\"SK1\"", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
-        {"null", "\"" KEY_SECRET "\"", "auth.api_key_sid"},
-        {"\"SK" X32 "\"", "null", "auth.api_key_secret"},
-        {"\"SK" X32 "\"", "\"\"", "auth.api_key_secret"},
-        {"\"SK" X32 "\"", "\"hush secret\"", "auth.api_key_secret"},
-    };
+struct key_case {
+    const char *sid, *secret, *field;
+};
 
-    (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++) {
+static void check_api_keys(const struct key_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
         char config[600], why[300] = "";
         struct destination d;
 
         snprintf(config, sizeof config, "%.*s,\"api_key_sid\":%s,\"api_key_secret\":%s}}",
                  (int)strlen(BASE) - 2, BASE, cases[i].sid, cases[i].secret);
-        check_false(cases[i].sid, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
-        check_contains(cases[i].secret, why, cases[i].field);
-        check_lacks(cases[i].secret, why, "hush");
+        check_false(config, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+        check_contains(config, why, cases[i].field);
+        check_contains(config, why, ", expected ");
+        check_lacks(config, why, "hush");
         destination_release(&d);
     }
 }
 
-static void names_api_keys_that_are_no_strings(void **state)
+static void refuses_broken_api_keys(void **state)
 {
-    static const struct field_case cases[] = {
-        {"auth.api_key_sid", "7", "not a string"},
-        {"auth.api_key_secret", "[\"hush\"]", "not a string"},
+    static const struct key_case cases[] = {
+        {"\"AC" X32 "\"", "\"" KEY_SECRET "\"", "config.auth.api_key_sid: not valid"},
+        {"\"SK1\"", "\"" KEY_SECRET "\"", "config.auth.api_key_sid: not valid"},
+        {"null", "\"" KEY_SECRET "\"", "config.auth.api_key_sid: missing"},
+        {"\"SK" X32 "\"", "null", "config.auth.api_key_secret: missing"},
+        {"\"SK" X32 "\"", "\"\"", "config.auth.api_key_secret: not valid"},
+        {"\"SK" X32 "\"", "\"hush secret\"", "config.auth.api_key_secret: not valid"},
     };
 
     (void)state;
-    for (size_t i = 0; i < COUNT(cases); i++)
-        check_refused(&cases[i], cases[i].field);
+    check_api_keys(cases, COUNT(cases));
+}
+
+static void names_api_keys_that_are_no_strings(void **state)
+{
+    static const struct key_case cases[] = {
+        {"7", "\"" KEY_SECRET "\"", "config.auth.api_key_sid: not a string"},
+        {"\"SK" X32 "\"", "[\"hush\"]", "config.auth.api_key_secret: not a string"},
+    };
+
+    (void)state;
+    check_api_keys(cases, COUNT(cases));
 }
 
 static void takes_each_variant(void **state)
@@ -277,11 +285,12 @@ static void takes_each_variant(void **state)
 
 static void a_service_stands_in_for_the_sender(void **state)
 {
-    static const char config[] =
-        "{\"messaging_service_sid\":\"" SID("MG") "\",\"to\":\"+37120000000\","
-        "\"body_template\":\"x\",\"media_urls\":[\"https://a.example/\"],\"from\":null,"
-        "\"auth\":{\"account_sid\":\"" SID("AC") "\",\"auth_token\":\"" TOKEN "\","
-        "\"api_key_sid\":\"" SID("SK") "\",\"api_key_secret\":\"" KEY_SECRET "\"}}";
+    static const char config[] = "{\"messaging_service_sid\":\"" SID(
+        "MG") "\",\"to\":\"+37120000000\","
+              "\"body_template\":\"x\",\"media_urls\":[\"https://a.example/\"],\"from\":null,"
+              "\"auth\":{\"account_sid\":\"" SID(
+                  "AC") "\",\"auth_token\":\"" TOKEN "\","
+                        "\"api_key_sid\":\"" SID("SK") "\",\"api_key_secret\":\"" KEY_SECRET "\"}}";
     struct destination d;
     char why[300] = "";
 

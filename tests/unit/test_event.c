@@ -43,7 +43,10 @@ static void check_events(const struct event_case *cases, size_t count)
         check_event(cases[i].text, cases[i].text, strlen(cases[i].text), &cases[i].expected);
 }
 
-#define FINE   {NULL, NULL, "evt_1", "des_1", NULL}
+#define FINE                               \
+    {                                      \
+        NULL, NULL, "evt_1", "des_1", NULL \
+    }
 #define NO_IDS NULL, NULL, NULL
 
 static void takes_events(void **state)
@@ -139,8 +142,8 @@ static void judges_ids(void **state)
             struct event_rejection rejection = {.reason = NULL};
             char text[300] = "{", name[100];
             struct event event;
-            bool optional = field == 2 && (cases[i].value == NULL ||
-                                           strcmp(cases[i].value, "null") == 0);
+            bool optional =
+                field == 2 && (cases[i].value == NULL || strcmp(cases[i].value, "null") == 0);
             bool ok;
 
             for (size_t k = 0; k < COUNT(fields); k++) {

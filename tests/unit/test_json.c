@@ -123,8 +123,7 @@ static void bounds_the_depth(void **state)
         json_t *value = NULL;
         char detail[200] = "";
 
-        check_int(cases[i].name,
-                  json_parse(text, strlen(text), &value, detail, sizeof detail),
+        check_int(cases[i].name, json_parse(text, strlen(text), &value, detail, sizeof detail),
                   cases[i].expected);
         if (cases[i].expected != JSON_OK)
             check_contains(cases[i].name, detail, "64 levels");

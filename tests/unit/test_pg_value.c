@@ -25,11 +25,11 @@ static void check_wire(const char *name, struct pg_array *array, const unsigned 
     pg_array_release(array);
 }
 
-#define CHECK_WIRE(name, array, ...)                                                               \
-    do {                                                                                           \
-        static const unsigned char expected[] = {__VA_ARGS__};                                     \
-                                                                                                   \
-        check_wire(name, array, expected, sizeof expected);                                        \
+#define CHECK_WIRE(name, array, ...)                           \
+    do {                                                       \
+        static const unsigned char expected[] = {__VA_ARGS__}; \
+                                                               \
+        check_wire(name, array, expected, sizeof expected);    \
     } while (0)
 
 static void empty_arrays(void **state)

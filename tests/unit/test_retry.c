@@ -217,8 +217,8 @@ static void statuses_are_listed_or_not(void **state)
         int status;
         bool expected;
     } cases[] = {
-        {0, true},    {428, false}, {429, true},  {430, false}, {499, false},
-        {500, true},  {502, true},  {503, true},  {504, false}, {201, false},
+        {0, true},   {428, false}, {429, true}, {430, false}, {499, false},
+        {500, true}, {502, true},  {503, true}, {504, false}, {201, false},
     };
     struct retry_policy policy = {.attempts = 1};
     char why[200];

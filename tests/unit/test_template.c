@@ -8,7 +8,7 @@ static const char document_text[] =
     "\"message\":\"outer\",\"euro\":\"\xe2\x82\xac\","
     "\"payload\":{\"message\":\"inner\",\"url\":\"https://a.example/1\",\"payload\":\"p2\","
     "\"quote\":\"say \\\"hi\\\"\\n\",\"token\":\"{{event_id}}\",\"half\":\"{{\",\"n\":8,"
-    "\"\xc3\xa9t\xc3\xa9\":\"summer\",\"x-y_z\":\"odd\",\"sub\":{\"k\":\"v\"}}}";
+    "\"\xc3\xa9t\xc3\xa9\":\"summer\",\"x-y_z\":\"odd\",\"dot.ted\":\"no\",\"sub\":{\"k\":\"v\"}}}";
 
 static json_t *document;
 
@@ -130,6 +130,7 @@ static void missing_tokens(void **state)
         {"a{{ absent }}b", "ab", "{{absent}}"},
         {"{{obj.absent}}", "", "{{obj.absent}}"},
         {"{{sub.k}}", "", "{{sub.k}}"}, /* dotted: not looked up in payload */
+        {"{{dot.ted}}", "", "{{dot.ted}}"},
         {"{{event_id.x}}", "", "{{event_id.x}}"},
         {"{{n.0}}", "", "{{n.0}}"},
         {"{{nothing.x}}", "", "{{nothing.x}}"},
@@ -166,8 +167,10 @@ static void bare_names_need_an_object_as_payload(void **state)
     static const struct {
         const char *event, *expected;
     } cases[] = {
-        {"{\"payload\":\"text\"}", "<>"},       {"{\"payload\":null}", "<>"},
-        {"{}", "<>"},                           {"{\"payload\":{\"m\":\"y\"}}", "<y>"},
+        {"{\"payload\":\"text\"}", "<>"},
+        {"{\"payload\":null}", "<>"},
+        {"{}", "<>"},
+        {"{\"payload\":{\"m\":\"y\"}}", "<y>"},
         {"{\"m\":null,\"payload\":{\"m\":\"y\"}}", "<null>"},
     };
 
@@ -192,7 +195,10 @@ static void a_full_buffer_is_told(void **state)
         const char *text;
         size_t needed;
     } cases[] = {
-        {"abcdef", 6}, {"{{event_id}}", 5}, {"ab{{event_id}}cd", 9}, {"{{obj.a}}", 22},
+        {"abcdef", 6},
+        {"{{event_id}}", 5},
+        {"ab{{event_id}}cd", 9},
+        {"{{obj.a}}", 22},
     };
 
     (void)state;

@@ -38,7 +38,9 @@ static void takes_public_urls(void **state)
         {"https://example.com:65535/", NULL},
         {"https://example.com./a", NULL},
         {"https://xn--bcher-kva.example/a.png", NULL},
-        {"https://example.com/b\xc3\xbc" "cher.png", NULL},
+        {"https://example.com/b\xc3\xbc"
+         "cher.png",
+         NULL},
         {"https://example.com/user@host:1/a.png", NULL},
         {"https://example.com/?u=a@b", NULL},
         {"https://example.com/#a@127.0.0.1", NULL},
@@ -306,13 +308,12 @@ static void refuses_special_ipv6(void **state)
 static void refuses_special_ipv6_within_global_unicast(void **state)
 {
     static const struct url_case cases[] = {
-        {"http://[2001::7f00:1]/", LOCAL},   /* Teredo, carries an IPv4 address */
-        {"http://[2001:2::1]/", LOCAL},      /* benchmarks */
-        {"http://[2001:10::1]/", LOCAL},     /* ORCHID */
-        {"http://[3fff:fff::1]/", LOCAL},    /* documentation, RFC 9637 */
-        {"http://[2001:200::1]/", NULL},     /* the first behind 2001::/23 */
-        {"http://[2001:4860:4860::8888]/", NULL},
-        {"http://[2003::1]/", NULL},
+        {"http://[2001::7f00:1]/", LOCAL}, /* Teredo, carries an IPv4 address */
+        {"http://[2001:2::1]/", LOCAL},    /* benchmarks */
+        {"http://[2001:10::1]/", LOCAL},   /* ORCHID */
+        {"http://[3fff:fff::1]/", LOCAL},  /* documentation, RFC 9637 */
+        {"http://[2001:200::1]/", NULL},   /* the first behind 2001::/23 */
+        {"http://[2001:4860:4860::8888]/", NULL}, {"http://[2003::1]/", NULL},
     };
 
     (void)state;
@@ -339,11 +340,18 @@ static void refuses_lookalikes(void **state)
         {"http://\xef\xbd\x8c\xef\xbd\x8f\xef\xbd\x83\xef\xbd\x81\xef\xbd\x8c\xef\xbd\x88"
          "\xef\xbd\x8f\xef\xbd\x93\xef\xbd\x94/",
          ""}, /* localhost, full width */
-        {"http://127\xe3\x80\x82" "0\xe3\x80\x82" "0\xe3\x80\x82" "1/", ""}, /* ideographic stops */
+        {"http://127\xe3\x80\x82"
+         "0\xe3\x80\x82"
+         "0\xe3\x80\x82"
+         "1/",
+         ""}, /* ideographic stops */
         {"http://\xef\xbc\x91\xef\xbc\x92\xef\xbc\x97.0.0.\xef\xbc\x91/", ""}, /* 127.0.0.1 */
         {"http://printer.\xef\xbd\x8c\xef\xbd\x8f\xef\xbd\x83\xef\xbd\x81\xef\xbd\x8c/", ""},
-        {"http://a.\xe2\x93\x9b\xe2\x93\x9e\xe2\x93\x92\xe2\x93\x90\xe2\x93\x9b/", ""}, /* circled */
-        {"http://printer.lo\xc2\xad" "cal/", ""}, /* soft hyphen */
+        {"http://a.\xe2\x93\x9b\xe2\x93\x9e\xe2\x93\x92\xe2\x93\x90\xe2\x93\x9b/",
+         ""}, /* circled */
+        {"http://printer.lo\xc2\xad"
+         "cal/",
+         ""}, /* soft hyphen */
     };
 
     (void)state;
@@ -356,15 +364,24 @@ static void knows_loopback(void **state)
         const char *url;
         bool expected;
     } cases[] = {
-        {"http://localhost", true},          {"http://LOCALHOST:8080/a", true},
-        {"http://127.0.0.1:9464", true},     {"http://127.9.9.9", true},
-        {"http://127.1", true},              {"http://[::1]:80/", true},
-        {"https://api.twilio.com", false},   {"http://128.0.0.1", false},
-        {"http://126.255.255.255", false},   {"http://10.0.0.1", false},
-        {"http://[::2]", false},             {"http://localhost.example.com", false},
-        {"http://127.0.0.1.nip.io", false},  {"http://localhost@example.com", false},
-        {"http://0.0.0.0", false},           {"http://example.com/127.0.0.1", false},
-        {"localhost", false},                {"", false},
+        {"http://localhost", true},
+        {"http://LOCALHOST:8080/a", true},
+        {"http://127.0.0.1:9464", true},
+        {"http://127.9.9.9", true},
+        {"http://127.1", true},
+        {"http://[::1]:80/", true},
+        {"https://api.twilio.com", false},
+        {"http://128.0.0.1", false},
+        {"http://126.255.255.255", false},
+        {"http://10.0.0.1", false},
+        {"http://[::2]", false},
+        {"http://localhost.example.com", false},
+        {"http://127.0.0.1.nip.io", false},
+        {"http://localhost@example.com", false},
+        {"http://0.0.0.0", false},
+        {"http://example.com/127.0.0.1", false},
+        {"localhost", false},
+        {"", false},
     };
 
     (void)state;
@@ -378,11 +395,16 @@ static void knows_schemes(void **state)
         const char *url, *scheme;
         bool expected;
     } cases[] = {
-        {"https://example.com", "https", true},  {"HTTPS://example.com", "https", true},
-        {"http://example.com", "https", false},  {"http://example.com", "http", true},
-        {"https://example.com", "http", false},  {"httpsx://example.com", "https", false},
-        {"example.com", "http", false},          {"//example.com", "http", false},
-        {"ftp://example.com", "http", false},    {"https://", "https", false},
+        {"https://example.com", "https", true},
+        {"HTTPS://example.com", "https", true},
+        {"http://example.com", "https", false},
+        {"http://example.com", "http", true},
+        {"https://example.com", "http", false},
+        {"httpsx://example.com", "https", false},
+        {"example.com", "http", false},
+        {"//example.com", "http", false},
+        {"ftp://example.com", "http", false},
+        {"https://", "https", false},
         {"", "https", false},
     };
 

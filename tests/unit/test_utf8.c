@@ -168,7 +168,10 @@ static void cleaning_cuts_whole_characters(void **state)
         {"ascii", 2, "abc", false, "ab"},
         {"replacement just fits", 4, "a\xff", true, "a" FFFD},
         {"replacement does not fit", 3, "a\xff", false, "a"},
-        {"later small ones do not slip in", 3, "ab\xe2\x82\xac" "c", false, "ab"},
+        {"later small ones do not slip in", 3,
+         "ab\xe2\x82\xac"
+         "c",
+         false, "ab"},
     };
 
     (void)state;

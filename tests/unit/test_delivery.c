@@ -1,0 +1,314 @@
+#include "check.h"
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "worker/delivery.h"
+
+#define NOW (INT64_C(1795333709) * CLOCK_SECOND)
+#define S   CLOCK_SECOND
+
+/* A policy of `attempts` with a linear pause of 30 s. */
+static struct delivery make(enum outcome outcome, enum scope scope, const char *reason, int status)
+{
+    return (struct delivery){
+        .policy = {.attempts = 5, .base = 30 * S, .max = 3600 * S, .linear = true},
+        .verdict = {.outcome = outcome, .scope = scope, .reason = reason, .http_status = status},
+    };
+}
+
+static void settles_each_outcome(void **state)
+{
+    static const struct {
+        const char *name;
+        enum outcome outcome;
+        enum scope scope;
+        const char *reason;
+        int status, spent;
+        /* what is expected */
+        const char *state;
+        int spent_after;
+        enum outcome outcome_after;
+        int64_t next, parked; /* seconds from now, 0: none */
+        bool final;
+    } cases[] = {
+        {"accepted", OUTCOME_ACCEPTED, SCOPE_MESSAGE, NULL, 201, 0, "accepted", 1, OUTCOME_ACCEPTED,
+         0, 0, true},
+        {"failed", OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_INVALID", 400, 0, "failed", 1,
+         OUTCOME_FAILED, 0, 0, true},
+        {"failed without a request", OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_TOO_LONG", 0, 2, "failed",
+         3, OUTCOME_FAILED, 0, 0, true},
+        {"unknown", OUTCOME_UNKNOWN, SCOPE_MESSAGE, "TIMEOUT", 0, 0, "unknown", 1, OUTCOME_UNKNOWN,
+         0, 0, false},
+        {"unknown, budget used up", OUTCOME_UNKNOWN, SCOPE_MESSAGE, "SERVER_ERROR", 500, 9,
+         "unknown", 10, OUTCOME_UNKNOWN, 0, 0, false},
+        {"expired", OUTCOME_EXPIRED, SCOPE_MESSAGE, "EXPIRED", 0, 1, "expired", 1, OUTCOME_EXPIRED,
+         0, 0, true},
+        {"retry, first", OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", 429, 0, "pending", 1,
+         OUTCOME_RETRY, 30, 0, false},
+        {"retry, last but one", OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", 429, 3,
+         "pending", 4, OUTCOME_RETRY, 30, 0, false},
+        {"retry, used up", OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", 429, 4, "failed", 5,
+         OUTCOME_FAILED, 0, 0, true},
+        {"parked", OUTCOME_RETRY, SCOPE_DESTINATION, "AUTHENTICATION_FAILED", 401, 0, "pending", 0,
+         OUTCOME_RETRY, 10, 10, false},
+        {"parked, budget nearly used up", OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_QUEUE_FULL",
+         429, 4, "pending", 4, OUTCOME_RETRY, 10, 10, false},
+        {"parked, nothing sent", OUTCOME_RETRY, SCOPE_DESTINATION, "CONFIG_INVALID", 0, 0,
+         "pending", 0, OUTCOME_RETRY, 10, 10, false},
+        {"out of reach", OUTCOME_RETRY, SCOPE_DESTINATION, OUTCOME_NOT_CONNECTED, 0, 4, "pending",
+         4, OUTCOME_RETRY, 1, 1, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct delivery d =
+            make(cases[i].outcome, cases[i].scope, cases[i].reason, cases[i].status);
+        const char *name = cases[i].name;
+
+        d.budget_spent = cases[i].spent;
+        delivery_settle(&d, NOW);
+        check_string(name, d.state, cases[i].state);
+        check_int(name, d.budget_spent, cases[i].spent_after);
+        check_int(name, d.verdict.outcome, cases[i].outcome_after);
+        check_string(name, d.verdict.reason, cases[i].reason);
+        check_int(name, d.next_attempt_at, cases[i].next > 0 ? NOW + cases[i].next * S : 0);
+        check_int(name, d.parked_until, cases[i].parked > 0 ? NOW + cases[i].parked * S : 0);
+        check_int(name, delivery_is_final(&d), cases[i].final);
+        check_false(name, d.well);
+    }
+}
+
+static void giving_up_says_why(void **state)
+{
+    static const struct {
+        const char *name;
+        int spent, status;
+        const char *said, *expected;
+    } cases[] = {
+        {"used up", 4, 429, "Too many requests",
+         "Too many requests; given up: the retry policy allows no more attempts"},
+        {"used up, no words", 4, 429, "", "given up: the retry policy allows no more attempts"},
+        {"not listed", 0, 400, "Odd",
+         "Odd; given up: the retry policy does not list this HTTP status"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct delivery d =
+            make(OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", cases[i].status);
+
+        d.budget_spent = cases[i].spent;
+        d.policy.range_count = 1;
+        d.policy.ranges[0].from = 429;
+        d.policy.ranges[0].to = 429;
+        snprintf(d.verdict.error_message, sizeof d.verdict.error_message, "%s", cases[i].said);
+        delivery_settle(&d, NOW);
+        check_string(cases[i].name, d.state, "failed");
+        check_int(cases[i].name, d.verdict.outcome, OUTCOME_FAILED);
+        check_string(cases[i].name, d.verdict.error_message, cases[i].expected);
+        check_int(cases[i].name, d.next_attempt_at, 0);
+    }
+}
+
+static void giving_up_keeps_a_long_message(void **state)
+{
+    struct delivery d = make(OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", 429);
+
+    (void)state;
+    d.budget_spent = 4;
+    memset(d.verdict.error_message, 'x', sizeof d.verdict.error_message - 1);
+    delivery_settle(&d, NOW);
+    assert_int_equal(strlen(d.verdict.error_message), sizeof d.verdict.error_message - 1);
+    assert_int_equal(d.verdict.error_message[510], 'x');
+}
+
+static void the_budget_is_the_policy(void **state)
+{
+    (void)state;
+    for (int attempts = 1; attempts <= 7; attempts++) {
+        struct delivery d = make(OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", 429);
+        int tried = 0;
+
+        d.policy.attempts = attempts;
+        do {
+            d.verdict.outcome = OUTCOME_RETRY;
+            d.verdict.error_message[0] = '\0';
+            delivery_settle(&d, NOW);
+            tried++;
+        } while (!delivery_is_final(&d) && tried < 100);
+        assert_int_equal(tried, attempts);
+        assert_int_equal(d.budget_spent, attempts);
+    }
+}
+
+static void parked_pauses_grow_to_their_limit(void **state)
+{
+    static const struct {
+        const char *reason;
+        int64_t pauses[9]; /* by trouble: 0, 1, …; the last one for very much trouble */
+    } cases[] = {
+        {"AUTHENTICATION_FAILED", {10, 20, 40, 80, 160, 320, 600, 600, 600}},
+        {"CONFIG_INVALID", {10, 20, 40, 80, 160, 320, 600, 600, 600}},
+        {OUTCOME_NOT_CONNECTED, {1, 2, 4, 8, 16, 30, 30, 30, 30}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        for (int trouble = 0; trouble < 9; trouble++) {
+            struct delivery d = make(OUTCOME_RETRY, SCOPE_DESTINATION, cases[i].reason, 0);
+
+            d.trouble = trouble < 8 ? trouble : INT32_MAX;
+            delivery_settle(&d, NOW);
+            check_int(cases[i].reason, d.parked_until - NOW, cases[i].pauses[trouble] * S);
+            check_int(cases[i].reason, d.next_attempt_at, d.parked_until);
+            check_int(cases[i].reason, d.budget_spent, 0);
+            check_false(cases[i].reason, d.well);
+        }
+    }
+}
+
+static void retry_after_is_never_shortened(void **state)
+{
+    static const struct {
+        const char *name;
+        enum scope scope;
+        int64_t asked, expected; /* seconds */
+    } cases[] = {
+        {"retry, less than the pause", SCOPE_MESSAGE, 7, 30},
+        {"retry, more than the pause", SCOPE_MESSAGE, 120, 120},
+        {"retry, an hour", SCOPE_MESSAGE, 3600, 3600},
+        {"parked, less than the pause", SCOPE_DESTINATION, 7, 10},
+        {"parked, more than the pause", SCOPE_DESTINATION, 120, 120},
+        {"parked, more than the limit", SCOPE_DESTINATION, 3600, 3600},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct delivery d = make(OUTCOME_RETRY, cases[i].scope, "TOO_MANY_REQUESTS", 429);
+
+        d.verdict.retry_after = cases[i].asked * S;
+        delivery_settle(&d, NOW);
+        check_int(cases[i].name, d.next_attempt_at - NOW, cases[i].expected * S);
+    }
+}
+
+static void the_policy_sets_the_pause(void **state)
+{
+    static const int64_t pauses[] = {30, 60, 120, 240};
+
+    (void)state;
+    for (int spent = 0; spent < 4; spent++) {
+        struct delivery d = make(OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", 429);
+
+        d.policy.linear = false;
+        d.budget_spent = spent;
+        delivery_settle(&d, NOW);
+        check_int("exponential", d.next_attempt_at - NOW, pauses[spent] * S);
+        d = make(OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", 429);
+        d.policy.jitter = true;
+        d.budget_spent = spent;
+        delivery_settle(&d, NOW);
+        check_true("jitter", d.next_attempt_at >= NOW && d.next_attempt_at <= NOW + 30 * S);
+    }
+}
+
+/* A destination is well again once Twilio has judged a message of it, and only if it wasn't. */
+static void trouble_ends_with_an_answer(void **state)
+{
+    static const struct {
+        const char *name;
+        enum outcome outcome;
+        enum scope scope;
+        const char *reason;
+        int status, trouble;
+        bool well;
+    } cases[] = {
+        {"accepted", OUTCOME_ACCEPTED, SCOPE_MESSAGE, NULL, 201, 3, true},
+        {"failed", OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_INVALID", 400, 1, true},
+        {"too many requests", OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", 429, 1, true},
+        {"accepted, there was none", OUTCOME_ACCEPTED, SCOPE_MESSAGE, NULL, 201, 0, false},
+        {"unknown", OUTCOME_UNKNOWN, SCOPE_MESSAGE, "SERVER_ERROR", 500, 3, false},
+        {"time-out", OUTCOME_UNKNOWN, SCOPE_MESSAGE, "TIMEOUT", 0, 3, false},
+        {"refused here", OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_TOO_LONG", 0, 3, false},
+        {"expired", OUTCOME_EXPIRED, SCOPE_MESSAGE, "EXPIRED", 0, 3, false},
+        {"parked again", OUTCOME_RETRY, SCOPE_DESTINATION, "AUTHENTICATION_FAILED", 401, 3, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct delivery d =
+            make(cases[i].outcome, cases[i].scope, cases[i].reason, cases[i].status);
+
+        d.trouble = cases[i].trouble;
+        delivery_settle(&d, NOW);
+        check_int(cases[i].name, d.well, cases[i].well);
+    }
+}
+
+static void result_ids_are_random_uuids(void **state)
+{
+    unsigned char seen[200][16];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(seen); i++) {
+        delivery_new_result_id(seen[i]);
+        assert_int_equal(seen[i][6] >> 4, 4);
+        assert_int_equal(seen[i][8] >> 6, 2);
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(seen[i], seen[k], 16);
+    }
+}
+
+static void settling_gives_a_result_id(void **state)
+{
+    static const unsigned char none[16];
+    struct delivery first = make(OUTCOME_ACCEPTED, SCOPE_MESSAGE, NULL, 201), second = first;
+
+    (void)state;
+    delivery_settle(&first, NOW);
+    delivery_settle(&second, NOW);
+    assert_memory_not_equal(first.result_id, none, 16);
+    assert_memory_not_equal(first.result_id, second.result_id, 16);
+    assert_int_equal(first.result_id[6] >> 4, 4);
+}
+
+/* The sanitizer says if something is left or freed twice. */
+static void free_takes_everything(void **state)
+{
+    struct delivery *d = mem_zalloc(sizeof *d);
+
+    (void)state;
+    delivery_free(NULL);
+    delivery_free(d);
+    d = mem_zalloc(sizeof *d);
+    d->destination_id = mem_strdup("des_1");
+    d->event_id = mem_strdup("evt_1");
+    d->connection_id = mem_strdup("con_1");
+    d->traceparent = mem_strdup("00-1");
+    d->tracestate = mem_strdup("a=b");
+    d->request.url = mem_strdup("https://api.twilio.com");
+    d->request.password = mem_strdup("hush");
+    d->response_body = mem_strdup("{}");
+    d->response_headers = mem_strdup("{}");
+    d->timing = mem_strdup("{}");
+    delivery_free(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(settles_each_outcome),
+        cmocka_unit_test(giving_up_says_why),
+        cmocka_unit_test(giving_up_keeps_a_long_message),
+        cmocka_unit_test(the_budget_is_the_policy),
+        cmocka_unit_test(parked_pauses_grow_to_their_limit),
+        cmocka_unit_test(retry_after_is_never_shortened),
+        cmocka_unit_test(the_policy_sets_the_pause),
+        cmocka_unit_test(trouble_ends_with_an_answer),
+        cmocka_unit_test(result_ids_are_random_uuids),
+        cmocka_unit_test(settling_gives_a_result_id),
+        cmocka_unit_test(free_takes_everything),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
