@@ -134,6 +134,10 @@ static bool read_setting(const struct reader *reader, const struct config_settin
         return true;
     snprintf(reader->error, reader->error_size, "%s: '%.200s' is not valid, expected %s",
              setting->name, setting->secret ? "***" : text, expected);
+    for (char *c = reader->error; *c != '\0'; c++) {
+        if (iscntrl((unsigned char)*c))
+            *c = '?'; /* one line, whatever the value is */
+    }
     return false;
 }
 

@@ -8,7 +8,9 @@
 #include "clock.h"
 #include "json.h"
 
-#define LINE_MAX_BYTES 8192
+/* A value is cut to this; a line has room for all of its fields. */
+#define VALUE_MAX_BYTES 2048
+#define LINE_MAX_BYTES  ((size_t)256 << 10)
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
@@ -37,6 +39,18 @@ bool log_enabled(enum log_level level)
     return level >= least_level;
 }
 
+static void add_quoted(struct buf *line, const char *text)
+{
+    size_t length = strlen(text);
+
+    if (length > VALUE_MAX_BYTES) {
+        length = VALUE_MAX_BYTES;
+        while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+            length--; /* not within a character */
+    }
+    json_escape_bytes(line, text, length);
+}
+
 static void add_json_field(struct buf *line, const struct log_field *field)
 {
     buf_add_char(line, ',');
@@ -45,7 +59,7 @@ static void add_json_field(struct buf *line, const struct log_field *field)
     if (field->kind == LOG_FIELD_INTEGER)
         buf_printf(line, "%lld", (long long)field->integer);
     else
-        json_escape(line, field->string);
+        add_quoted(line, field->string);
 }
 
 static void add_text_field(struct buf *line, const struct log_field *field)
@@ -53,10 +67,11 @@ static void add_text_field(struct buf *line, const struct log_field *field)
     buf_printf(line, " %s=", field->name);
     if (field->kind == LOG_FIELD_INTEGER)
         buf_printf(line, "%lld", (long long)field->integer);
-    else if (field->string[0] != '\0' && strpbrk(field->string, " \"=\n\r\t") == NULL)
+    else if (field->string[0] != '\0' && strlen(field->string) <= VALUE_MAX_BYTES &&
+             strpbrk(field->string, " \"=\n\r\t") == NULL)
         buf_add_string(line, field->string);
     else
-        json_escape(line, field->string);
+        add_quoted(line, field->string);
 }
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields)
@@ -84,7 +99,6 @@ void log_write(enum log_level level, const char *message, const struct log_field
         else
             add_json_field(&line, fields);
     }
-    line.max += 2; /* the end of a line that was cut short still has to fit */
     buf_add_string(&line, as_text ? "\n" : "}\n");
     /* One write() a line, so that lines of several processes on one pipe don't mix. */
     if (write(STDERR_FILENO, line.data, line.length) < 0) {

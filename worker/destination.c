@@ -67,7 +67,9 @@ static bool judge_names(struct judge *judge, const json_t *config)
             continue;
         if (LISTED(name, later_fields))
             return wrong(judge, name, "this version does not send it", "it to be absent or null");
-        snprintf(judge->why, judge->size, "config.%.*s: no such field", shown(name), name);
+        snprintf(judge->why, judge->size,
+                 "config.%.*s: no such field, expected those of destination.schema.json",
+                 shown(name), name);
         return false;
     }
     return true;

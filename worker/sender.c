@@ -80,15 +80,21 @@ static void keep_answer(struct delivery *delivery, const struct http_response *r
                   (json_int_t)response->total_us, "new_connection", response->new_connection));
 }
 
+static void mask_field(const struct delivery *delivery, char *field, size_t size)
+{
+    char *masked = mask(delivery, field, strlen(field), size - 1);
+
+    snprintf(field, size, "%s", masked);
+    free(masked);
+}
+
 /* What Twilio (or a proxy) says in words may hold a secret as well. */
 static void mask_verdict(struct delivery *delivery)
 {
     struct verdict *verdict = &delivery->verdict;
-    char *masked = mask(delivery, verdict->error_message, strlen(verdict->error_message),
-                        sizeof verdict->error_message - 1);
 
-    snprintf(verdict->error_message, sizeof verdict->error_message, "%s", masked);
-    free(masked);
+    mask_field(delivery, verdict->error_message, sizeof verdict->error_message);
+    mask_field(delivery, verdict->message_status, sizeof verdict->message_status);
 }
 
 static void log_attempt(const struct delivery *delivery, const struct http_response *response)

@@ -1,7 +1,6 @@
 """Settings and arguments that are wrong end in one line and status 2; servers that are away are waited for."""
 
 import contextlib
-import json
 import select
 import socket
 import subprocess
@@ -88,7 +87,7 @@ WRONG = [
     ("MMS_LOG_FORMAT", "xml", ["one of json|text"]),
     ("MMS_TWILIO_BASE_URL", "http://api.example.com", BASE_URL),
     ("MMS_TWILIO_BASE_URL", "http://127.0.0.1.example.com", BASE_URL),
-    ("MMS_TWILIO_BASE_URL", "http://localhost@api.example.com", BASE_URL),
+    ("MMS_TWILIO_BASE_URL", "http://localhost@api.example.com", ["expected an https URL"]),
     ("MMS_TWILIO_BASE_URL", "ftp://127.0.0.1", BASE_URL),
     ("MMS_TWILIO_BASE_URL", "api.twilio.com", BASE_URL),
     ("MMS_TWILIO_BASE_URL", "https://", BASE_URL),
@@ -107,6 +106,9 @@ WRONG = [
     ("MMS_DATABASE_URL", f"mysql://user:{SECRET}@127.0.0.1/mms", DATABASE),
     ("MMS_EVENT_TOPICS", ",", ["expected"]),
     ("MMS_EVENT_TOPICS", "^mms.[", ["expected"]),
+    ("MMS_EVENT_TOPICS", "mms.events,no topic!", ["expected"]),
+    ("MMS_STATUS_TOPIC", "results/mms", ["expected"]),
+    ("MMS_DEAD_LETTER_TOPIC", "x" * 250, ["expected"]),
     ("MMS_KAFKA_NO_SUCH", "1", ["no such", "librdkafka"]),
     ("MMS_KAFKA_SASL_PASSWORDS", SECRET, ["no such", "librdkafka"]),
     ("MMS_KAFKA_SECURITY_PROTOCOL", "PIGEON", ["security.protocol"]),
@@ -117,14 +119,13 @@ WRONG = [
     ("MMS_KAFKA_ENABLE_AUTO_OFFSET_STORE", "true", RESERVED),
     ("MMS_KAFKA_ENABLE_IDEMPOTENCE", "false", RESERVED),
     ("MMS_KAFKA_PARTITION_ASSIGNMENT_STRATEGY", "cooperative-sticky", ["eager"]),
-    ("MMS_KAFKA_PARTITION_ASSIGNMENT_STRATEGY", "oracle", ["partition.assignment.strategy"]),
 ]
 
-# Only `run` can be asked about these; `migrate` needs nothing but the database.
-FOR_RUN = ("MMS_KAFKA_", "MMS_EVENT_TOPICS")
+# Only `run` has to know about these; `migrate` needs nothing but the database.
+FOR_RUN = ("MMS_KAFKA_", "MMS_EVENT_TOPICS", "MMS_STATUS_TOPIC", "MMS_DEAD_LETTER_TOPIC")
 
 
-def program(*arguments, timeout=20, **settings):
+def program(*arguments, timeout=10, **settings):
     """Runs mms-worker to its end. One that does not end is killed, and that fails the test."""
     env = {
         "MMS_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
@@ -209,7 +210,7 @@ def test_a_port_in_use_ends_the_run():
 
 @pytest.mark.timeout(60)
 def test_what_only_kafkas_library_finds_ends_the_run():
-    """A file that isn't there is found when the library starts: status 1, and one line without secrets."""
+    """A file that isn't there, a name that it doesn't know: status 1, and one line without secrets."""
     done = program(
         "run",
         MMS_LOG_LEVEL="error",
@@ -219,7 +220,9 @@ def test_what_only_kafkas_library_finds_ends_the_run():
         MMS_KAFKA_SASL_PASSWORD=SECRET,
         MMS_KAFKA_SSL_CA_LOCATION="/nowhere/ca.pem",
     )
-    check_line(done, 1, "Kafka", "/nowhere/ca.pem")
+    check_line(done, 1, "Kafka", "ssl.ca.location")
+    done = program("run", MMS_LOG_LEVEL="error", MMS_KAFKA_PARTITION_ASSIGNMENT_STRATEGY="oracle")
+    check_line(done, 1, "Kafka", "partition.assignment.strategy", "oracle")
 
 
 @pytest.mark.timeout(60)
@@ -293,8 +296,7 @@ def test_the_database_comes_later(system):
         assert worker.metric("mms_events_read_total") == 0
         done = program("migrate", MMS_DATABASE_URL=late.url("late"))
         assert (done.returncode, done.stderr) == (0, "")
-        insert = "insert into mms.destinations (id, config) values ('d', '{}')"
-        late.psql("late", insert)
+        late.psql("late", "insert into mms.destinations (id, config) values ('d', '{}')")
         worker.wait_ready(15)
         assert worker.get("/readyz") == (200, "ok\n")
         assert worker.metric("mms_worker_ready") == 1
@@ -441,8 +443,6 @@ def test_kafka_comes_later(system):
         until(lambda: door.dropped >= 3, 20, "three more tries")
         assert "kafka: no broker can be reached" in not_ready(worker)
         assert changes(worker, "kafka") == ["no broker can be reached"]
-        warnings = [line for line in worker.log_lines() if line["level"] in ("warn", "error")]
-        assert len(warnings) <= 2 + door.dropped, json.dumps(warnings, indent=1)
         door.open = True
         system.wait_states(accepted=1, timeout=20)
         worker.wait_ready(15)
