@@ -52,15 +52,15 @@ demo: packages-demo ## the main job on real parts, in a minute; TWILIO=real send
 
 test: packages-test ## unit tests, then the whole program against real servers
 	@$(MAKE) --no-print-directory -j4 tools $(UNIT_PROGRAMS)
-	@PYTHONPATH=tests $(PYTHON) tests/run-tests
+	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/run-tests
 
 unit: packages-test ## unit tests alone
 	@$(MAKE) --no-print-directory -j4 $(UNIT_PROGRAMS)
-	@PYTHONPATH=tests $(PYTHON) tests/run-tests unit
+	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/run-tests unit
 
 integration: packages-test ## integration tests alone; ARGS="-k name" chooses
 	@$(MAKE) --no-print-directory -j4 tools
-	@PYTHONPATH=tests $(PYTHON) tests/run-tests integration $(ARGS)
+	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/run-tests integration $(ARGS)
 
 asan: packages-test ## the same tests with AddressSanitizer, UBSan and LeakSanitizer
 	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CC=gcc \

@@ -70,7 +70,7 @@ def _once(facts, _):
 def _results(facts, scenario):
     on_topic = {result["result_id"]: result for result in facts.results}
     wanted = {str(row["result_id"]): f"attempt {row['attempt']} of {row['event_id']}" for row in facts.attempts}
-    wanted |= {str(row["result_id"]): f"the rejection of {row['topic']}/{row['partition']}/{row['offset']}" for row in facts.rejected}
+    wanted |= {str(row["result_id"]): f"the rejection of {_source(row)}" for row in facts.rejected}
     for result_id in wanted.keys() - on_topic.keys():
         yield f"no result of {wanted[result_id]} on the status topic"
     for result_id in on_topic.keys() - wanted.keys():
@@ -85,15 +85,20 @@ def dead_letter_headers(record):
     return {name: (value or b"").decode(errors="replace") for name, value in record.headers}
 
 
+def _source(row):
+    """Where a rejected event came from, as the header mms-source has it."""
+    return f"{row['topic']}/{row['partition']}/{row['offset']}"
+
+
 def _dead_letters(facts, scenario):
     letters = {dead_letter_headers(record).get("mms-source"): record for record in facts.dead_letters}
     events = {f"{record.topic}/{record.partition}/{record.offset}": record for record in facts.events}
     for row in facts.rejected:
-        source = f"{row['topic']}/{row['partition']}/{row['offset']}"
-        if source not in letters:
-            yield f"the rejected event {source} is not in the dead letters"
-        elif source in events and (letters[source].key, letters[source].value) != (events[source].key, events[source].value):
-            yield f"the dead letter of {source} is not what was produced"
+        letter, event = letters.get(_source(row)), events.get(_source(row))
+        if letter is None:
+            yield f"the rejected event {_source(row)} is not in the dead letters"
+        elif event is None or (letter.key, letter.value) != (event.key, event.value):
+            yield f"the dead letter of {_source(row)} is not what was produced"
     reasons = collections.Counter(dead_letter_headers(record).get("mms-reason") for record in letters.values())
     if reasons != scenario.rejected:
         yield f"dead letters by reason: {dict(reasons)}, expected {dict(scenario.rejected)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 HISTORY_SQL = """\
 select event_id, destination_id, attempt, outcome, reason, slot_at, http_status, error_code,
-       extract(epoch from next_attempt_at - finished_at) as pause_s,
+       extract(epoch from next_attempt_at - finished_at) as wait_s,
        1000 * extract(epoch from slot_at - lag(slot_at) over (
            partition by destination_id, started_at is null order by slot_at)) as gap_ms
   from mms.attempt_history

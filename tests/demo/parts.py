@@ -20,8 +20,8 @@ WORKERS = 2
 
 _SETTINGS = {
     "retry_base": "100ms",  # so that a Retry-After is what a retry waits for
-    # The embedded broker turns a member away whose SyncGroup comes after the leader's, and lets it join again only after
-    # session.timeout.ms less a second: 44 s by default.
+    # The embedded broker turns a member away whose SyncGroup comes after the leader's, and lets it join again only
+    # after session.timeout.ms less a second: 44 s by default.
     "kafka_session_timeout_ms": 3000,
     "kafka_heartbeat_interval_ms": 500,
 }
@@ -57,7 +57,9 @@ class DemoSystem(System):
         self.workers = []
         postgres.create_database(self.database)
         self.db = postgres.connect(self.database)
-        self.migrate()
+        migrated = self.migrate(check=False)
+        if migrated.returncode != 0:
+            raise NotStarted(migrated.stderr.strip())
 
     def env(self, **settings):
         env = super().env(consumer_group=self.group, **settings)

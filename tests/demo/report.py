@@ -10,6 +10,8 @@ from show import say, section, shorten, table
 
 _FIRST_ROWS = 4  # plain rows of the history that are shown for each destination
 
+_TELLING = ("retry", "rejected", "failed", "unknown", "accepted")  # outcomes: which examples to show first
+
 
 def report(facts, scenario):
     _history(facts)
@@ -21,7 +23,8 @@ def report(facts, scenario):
 
 def _history(facts):
     section("Attempt history (SQL)", HISTORY_SQL + "\n")
-    columns = ["event_id", "destination", "att>", "outcome", "reason", "slot_at", "gap_ms>", "http>", "code>", "pause_s>"]
+    columns = ["event_id", "destination", "#>", "outcome", "reason", "slot_at"]
+    columns += ["gap_ms>", "http>", "code>", "wait_s>"]
     by_destination = collections.defaultdict(list)
     for row in facts.history:
         by_destination[row["destination_id"]].append(row)
@@ -29,7 +32,7 @@ def _history(facts):
     for history in by_destination.values():
         rows += _abbreviated(history)
     table(columns, rows)
-    say("  gap_ms: since this destination's slot before. pause_s: until it may be tried again.")
+    say("  gap_ms: since this destination's slot before. #: attempt. wait_s: until it may be tried again.")
     say("  An attempt without http never left the worker, and costs no slot.")
 
 
@@ -47,7 +50,7 @@ def _history_row(row):
     slot = row["slot_at"] and row["slot_at"].strftime("%H:%M:%S.%f")[:-3]
     gap = _number(row["gap_ms"]) if row["http_status"] else None
     names = ("event_id", "destination_id", "attempt", "outcome", "reason")
-    return [*(row[name] for name in names), slot, gap, row["http_status"], row["error_code"], _number(row["pause_s"])]
+    return [*(row[name] for name in names), slot, gap, row["http_status"], row["error_code"], _number(row["wait_s"])]
 
 
 def _number(value):
@@ -70,12 +73,9 @@ def _results(facts):
     counts = collections.Counter((result["kind"], result["outcome"], result["final"]) for result in facts.results)
     rows = [[kind, outcome, "yes" if final else "no", n] for (kind, outcome, final), n in sorted(counts.items())]
     table(["kind", "outcome", "final", "results>"], rows)
-    examples = {}
-    for result in facts.results:
-        examples.setdefault(result["outcome"], result)
-    chosen = [examples[outcome] for outcome in ("retry", "rejected", "failed", "unknown", "accepted") if outcome in examples]
-    for result in chosen[:2]:
-        say("\n" + json.dumps(result, indent=2, ensure_ascii=False))
+    examples = {result["outcome"]: result for result in facts.results}
+    for outcome in [each for each in _TELLING if each in examples][:2]:
+        say("\n" + json.dumps(examples[outcome], indent=2, ensure_ascii=False))
 
 
 def _dead_letters(facts):

@@ -47,8 +47,8 @@ class Scenario:
 
     def event(self, event_id, destination_id, payload, *history):
         """An event that becomes a delivery, with these attempts."""
-        event = {"event_id": event_id, "destination_id": destination_id, "connection_id": "con_demo", "payload": payload}
-        self.records.append((event_id, event))
+        ids = {"event_id": event_id, "destination_id": destination_id, "connection_id": "con_demo"}
+        self.records.append((event_id, {**ids, "payload": payload}))
         self.expected[event_id] = list(history) or [ACCEPTED]
 
     def bad(self, reason, value):
@@ -94,22 +94,18 @@ def _flash(scenario, count):
     """The hot one: everything at once, and still one a second."""
     scenario.destination(
         "des_flash", "Flash sale", *_ACCOUNTS["flash"],
-        **{"from": "+15550001111", "to": "+15557770100", "body_template": "{{event_id}}: {{message}}", "media_urls": [OWL]},
+        **{"from": "+15550001111"}, to="+15557770100", body_template="{{event_id}}: {{message}}", media_urls=[OWL],
     )  # fmt: skip
     for number in range(1, count + 1):
         scenario.event(f"flash-{number:02}", "des_flash", {"message": f"offer {number} of {count}"})
 
 
 def _tickets(scenario, count):
-    """A template that takes everything from the payload; four events that Twilio or the worker has something against."""
+    """Templates that take all from the payload; Twilio or the worker has something against four of the events."""
     scenario.destination(
         "des_tickets", "Tickets", *_ACCOUNTS["tickets"],
-        **{
-            "from": "+15550002222",
-            "to": "{{payload.phone}}",
-            "body_template": "Hello {{payload.name}}! {{message}}",
-            "media_urls": ["{{payload.media_url}}"],
-        },
+        **{"from": "+15550002222"}, to="{{payload.phone}}",
+        body_template="Hello {{payload.name}}! {{message}}", media_urls=["{{payload.media_url}}"],
     )  # fmt: skip
 
     def ticket(event_id, *history, **changes):
@@ -141,7 +137,7 @@ def _album(scenario, count):
 
     for number in range(1, count + 1):
         album(f"album-{number:02}", [OWL] * (1 + number % 3))
-    album("private-url", ["http://192.168.0.10/owl.png"], ("failed", "MEDIA_URL_INVALID"))
+    album("private", ["http://192.168.0.10/owl.png"], ("failed", "MEDIA_URL_INVALID"))
 
 
 def _rejected(scenario):
@@ -184,11 +180,10 @@ def real():
     """A few messages to one phone, as the environment has it. The auth token is taken out of the environment."""
     settings = _environment()
     scenario = Scenario(twilio_url=settings.get("TWILIO_BASE_URL", "https://api.twilio.com"))
-    sender = {"from": settings.get("TWILIO_FROM"), "messaging_service_sid": settings.get("TWILIO_MESSAGING_SERVICE_SID")}
     scenario.destination(
         "des_real", "A real phone", settings["TWILIO_ACCOUNT_SID"], settings["TWILIO_AUTH_TOKEN"],
-        **sender, to=settings["TWILIO_TO"], body_template="{{message}}",
-        media_urls=[settings.get("TWILIO_MEDIA_URL", OWL)],
+        **{"from": settings.get("TWILIO_FROM")}, messaging_service_sid=settings.get("TWILIO_MESSAGING_SERVICE_SID"),
+        to=settings["TWILIO_TO"], body_template="{{message}}", media_urls=[settings.get("TWILIO_MEDIA_URL", OWL)],
     )  # fmt: skip
     for number in range(1, REAL_COUNT + 1):
         message = f"mms-worker demo, {number} of {REAL_COUNT}, {time.strftime('%H:%M')}"
@@ -198,7 +193,8 @@ def real():
 
 def _environment():
     """The TWILIO_* variables that are set and not empty. No process that we start shall inherit the token."""
-    settings = {name: value.strip() for name, value in os.environ.items() if name.startswith("TWILIO_") and value.strip()}
+    stripped = {name: value.strip() for name, value in os.environ.items() if name.startswith("TWILIO_")}
+    settings = {name: value for name, value in stripped.items() if value}
     os.environ.pop("TWILIO_AUTH_TOKEN", None)
     missing = [name for name in _MEANINGS if name not in settings]
     has_sender = "TWILIO_FROM" in settings or "TWILIO_MESSAGING_SERVICE_SID" in settings

@@ -34,7 +34,7 @@ def _cell(value):
 
 
 def table_lines(columns, rows):
-    """Aligned lines. columns: names; one that ends in '>' is right-aligned. rows: sequences, or a text that spans all."""
+    """Aligned lines. columns: names; one that ends in '>' is right-aligned. rows: sequences, or a text across all."""
     names = [name.rstrip(">") for name in columns]
     cells = [row if isinstance(row, str) else [_cell(value) for value in row] for row in rows]
     widths = [

@@ -40,10 +40,9 @@ def system(request, postgres, kafka, tmp_path_factory):
     before = {process.pid for process in processes.live()}
     with System(postgres, kafka, directory, topics) as system:
         yield system
-        for worker in system.workers:
-            if worker.alive:
-                worker.stop(timeout=60)
-            system.check_workers()
+        stopped = {worker.log_path.name: worker.stop(timeout=60) for worker in system.workers if worker.alive}
+        system.check_workers()
+        assert not any(stopped.values()), f"exit statuses after SIGTERM: {stopped}"
     left = [process.name for process in processes.live() if process.pid not in before]
     assert not left, f"processes left behind: {left}"
     if not getattr(request.node, "failed", False):

@@ -214,7 +214,8 @@ def test_every_wrong_config_holds_its_events(system):
     # Mended: sent at once, by the next attempt, which is the first that counts.
     system.query("update mms.destinations set config = %s where id <> 'good'", json.dumps(config()))
     system.wait_states(accepted=len(WRONG) + 3, timeout=6)
-    assert all((row["attempts"], row["budget_spent"]) == (2, 1) for name, row in deliveries(system).items() if name in held and name[:4] != "good")
+    mended = deliveries(system)
+    assert all((mended[case.name]["attempts"], mended[case.name]["budget_spent"]) == (2, 1) for case in WRONG)
     assert len(system.sim.posts()) == len(WRONG) + 3
     parked = [row for row in health(system).values() if row["condition"] != "active" or row["parked_reason"] or row["trouble"]]
     assert not parked
@@ -263,47 +264,57 @@ def test_config_that_is_no_object(system):
 
 
 def test_a_disabled_destination_holds_its_events(system):
-    """They wait without an attempt, visible and countable, and flow when it is enabled; nobody else waits."""
+    """They wait without an attempt, visible and countable, also over a restart, and flow when it is enabled."""
     system.destination("off", to="+15557770001")
     system.destination("on", to="+15557770002")
     system.query("update mms.destinations set disabled_at = now() where id = 'off'")
     worker = system.worker().wait_ready()
-    system.produce(*[system.event(f"off{i}", "off") for i in range(3)], system.event("on0", "on"), partition=4)
-    until(lambda: system.states() == {"pending": 3, "accepted": 1}, 20, "the enabled destination's event to be sent")
+    system.produce(*[system.event(f"off{i}", "off") for i in range(2)], system.event("on0", "on"), partition=4)
+    until(lambda: system.states() == {"pending": 2, "accepted": 1}, 20, "the enabled destination's event to be sent")
     # A worker that starts, and one event more, change nothing about it.
     assert worker.stop() == 0
     system.worker().wait_ready()
-    system.produce(system.event("off3", "off"), system.event("on1", "on"), partition=4)
-    until(lambda: system.states() == {"pending": 4, "accepted": 2}, 20, "the next one")
+    system.produce(system.event("off2", "off"), system.event("on1", "on"), partition=4)
+    until(lambda: system.states() == {"pending": 3, "accepted": 2}, 20, "the next one")
     row = health(system)["off"]
-    assert (row["condition"], row["pending"], row["last_outcome"]) == ("disabled", 4, None)
+    assert (row["condition"], row["pending"], row["last_outcome"]) == ("disabled", 3, None)
     assert row["oldest_pending_at"]
     assert not [attempt for attempt in system.attempts() if attempt["destination_id"] == "off"]
     assert not system.sim.posts(to="+15557770001")
     assert all(delivery["attempts"] == 0 for name, delivery in deliveries(system).items() if name.startswith("off"))
 
     system.query("update mms.destinations set disabled_at = null where id = 'off'")
-    system.wait_states(accepted=6, timeout=10)
-    assert [post["body"] for post in system.sim.posts(to="+15557770001")] == [f"off{i}: hello" for i in range(4)]
+    system.wait_states(accepted=5, timeout=10)
+    assert [post["body"] for post in system.sim.posts(to="+15557770001")] == [f"off{i}: hello" for i in range(3)]
     assert system.sim.gaps()["+15557770001"]["early"] == 0
     assert health(system)["off"]["condition"] == "active"
 
 
-def test_disabling_stops_a_backlog(system):
-    """What is under way is finished; the rest waits, from this moment on."""
-    system.destination("d", to="+15557770001")
-    system.destination("clock", to="+15557770002")
-    system.worker().wait_ready()
-    system.produce(*[system.event(f"e{i}", "d") for i in range(20)])
-    until(lambda: len(system.sim.posts(to="+15557770001")) >= 2, 20, "two sends")
-    system.query("update mms.destinations set disabled_at = now() where id = 'd'")
-    sent = len(system.sim.posts(to="+15557770001"))
-    # Three more slots of another destination go by.
-    system.produce(*[system.event(f"c{i}", "clock") for i in range(4)])
-    until(lambda: len(system.sim.posts(to="+15557770002")) == 4, 20, "the other destination's sends")
-    assert len(system.sim.posts(to="+15557770001")) <= sent + 1
-    row = health(system)["d"]
-    assert (row["condition"], row["pending"]) == ("disabled", 20 - len(system.sim.posts(to="+15557770001")))
+def test_disabling_or_deleting_stops_a_backlog(system):
+    """What is under way is finished, the rest waits from this moment on; the worker goes on with others."""
+    numbers = {"disabled": "+15557770001", "deleted": "+15557770002", "clock": "+15557770003"}
+    for name, number in numbers.items():
+        system.destination(name, to=number)
+    worker = system.worker().wait_ready()
+    names = ("disabled", "deleted")
+    system.produce(*[system.event(f"{name}{i}", name) for i in range(5) for name in names])
+    until(lambda: all(len(system.sim.posts(to=numbers[name])) >= 1 for name in names), 20, "a send of each")
+    system.query("update mms.destinations set disabled_at = now() where id = 'disabled'")
+    system.query("delete from mms.destinations where id = 'deleted'")
+    sent = {name: len(system.sim.posts(to=numbers[name])) for name in names}
+    # Three slots of another destination go by.
+    system.produce(*[system.event(f"clock{i}", "clock") for i in range(3)])
+    until(lambda: len(system.sim.posts(to=numbers["clock"])) == 3, 20, "the other destination's sends")
+    now = {name: len(system.sim.posts(to=numbers[name])) for name in names}
+    assert all(now[name] <= sent[name] + 1 for name in names), (sent, now)
+    found = health(system)
+    assert (found["disabled"]["condition"], found["disabled"]["pending"]) == ("disabled", 5 - now["disabled"])
+    assert (found["deleted"]["condition"], found["deleted"]["pending"]) == ("missing", 5 - now["deleted"])
+    assert worker.alive
+    system.query("update mms.destinations set disabled_at = null where id = 'disabled'")
+    system.destination("deleted", to=numbers["deleted"])
+    system.wait_states(accepted=13, timeout=15)
+    assert all(gap["early"] == 0 for gap in system.sim.gaps().values()), system.sim.gaps()
 
 
 def test_wrong_credentials_are_mended(system):
@@ -358,20 +369,20 @@ def test_a_deleted_destination_holds_its_events(system):
     assert [post["body"] for post in system.sim.posts(to="+15557770009")] == ["e0: hello", "e1: hello"]
 
 
-def test_deleting_a_destination_stops_a_backlog(system):
-    """Deleted while it sends: the worker goes on, its events wait, and flow when it is back."""
-    system.destination("d", to="+15557770001")
-    worker = system.worker().wait_ready()
-    system.produce(*[system.event(f"e{i}", "d") for i in range(5)])
-    until(lambda: len(system.sim.posts()) >= 2, 20, "two sends")
-    system.query("delete from mms.destinations")
-    until(lambda: not system.states().get("sending") and health(system)["d"]["condition"] == "missing", 10, "a pause")
-    until(lambda: system.value("select due_at = 'infinity' from mms.pacing"), 10, "the worker to notice")
-    assert system.states()["pending"] >= 2
-    assert worker.alive
-    system.destination("d", to="+15557770001")
-    system.wait_states(accepted=5, timeout=15)
-    assert system.sim.gaps()["+15557770001"] == {**system.sim.gaps()["+15557770001"], "count": 5, "early": 0}
+def test_mending_while_a_send_is_under_way(system):
+    """The refusal of the old token comes after the row was mended: it must not park what is right by now."""
+    account, right = "AC" + "e" * 32, "the-right-and-secret-token"
+    system.sim.set_token(account, right)
+    system.sim.latency(1500)
+    system.destination("d", to="+15557770001", auth={"account_sid": account, "auth_token": TOKEN})
+    system.query("insert into mms.pacing (destination_id, trouble) values ('d', 12)")
+    system.worker().wait_ready()
+    system.produce(system.event("e", "d"))
+    until(lambda: system.sim.requests(), 20, "the send with the old token")
+    rewrite(system, "d", to="+15557770001", auth={"account_sid": account, "auth_token": right})
+    assert not system.attempts(), "the refusal came too early for this test"
+    system.wait_states(accepted=1, timeout=10)
+    assert [post["status"] for post in system.sim.posts()] == [401, 201]
 
 
 def test_another_type_after_intake(system):
