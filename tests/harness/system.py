@@ -49,7 +49,9 @@ class Worker(Process):
     def port(self):
         """Where its /metrics, /healthz and /readyz are."""
         until(lambda: self.log_lines("listening") or not self.alive, 10, "the worker's port")
-        return self.log_lines("listening")[0]["port"]
+        lines = self.log_lines("listening")
+        assert lines, f"the worker ended with {self.returncode}: {self.log_text()[-1000:]}"
+        return lines[0]["port"]
 
     def log_lines(self, message=None):
         """Its log, parsed; only lines with this message."""
