@@ -4,6 +4,8 @@ CC ?= cc
 # BUILD: where everything that is made goes; sanitizers and the other compiler have their own.
 BUILD ?= build
 PYTHON := /usr/bin/python3
+# Nothing is left outside the build folder.
+export PYTHONDONTWRITEBYTECODE := 1
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
 	-Wconversion -Wno-sign-conversion -Werror
@@ -48,7 +50,7 @@ tools: $(BUILD)/mms-worker $(BUILD)/twilio-sim $(BUILD)/mms-broker
 
 demo: packages-demo ## the main job on real parts, in a minute; TWILIO=real sends real messages
 	@$(MAKE) --no-print-directory -j4 tools
-	@TWILIO=$(TWILIO) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/demo/demo.py
+	@TWILIO=$(TWILIO) PYTHONPATH=tests $(PYTHON) tests/demo/demo.py
 
 test: packages-test ## unit tests, then the whole program against real servers
 	@$(MAKE) --no-print-directory -j4 tools $(UNIT_PROGRAMS)
