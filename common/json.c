@@ -42,6 +42,9 @@ static enum json_fault classify(const json_error_t *error)
         return JSON_FAULT_DEPTH;
     case json_error_numeric_overflow:
         return JSON_FAULT_NUMBER;
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return JSON_FAULT_NUL;
     default:
         return JSON_FAULT_SYNTAX;
     }
@@ -58,6 +61,8 @@ static const char *describe(enum json_fault fault)
         return "nested too deeply";
     case JSON_FAULT_NUMBER:
         return "a number is out of range (integers: 64 bits; larger ones belong in strings)";
+    case JSON_FAULT_NUL:
+        return "a string has the character \\u0000 in it";
     default:
         return "not JSON";
     }

@@ -21,7 +21,8 @@ enum json_fault {
     JSON_FAULT_UTF8,
     JSON_FAULT_DUPLICATE_KEY,
     JSON_FAULT_DEPTH,
-    JSON_FAULT_NUMBER
+    JSON_FAULT_NUMBER,
+    JSON_FAULT_NUL /* \u0000 in a string: neither PostgreSQL nor C strings can hold it */
 };
 
 /*

@@ -28,21 +28,42 @@ static const char *refusal(const struct config_pair *pair)
     }
     if (strcmp(pair->name, "partition.assignment.strategy") == 0 &&
         strstr(pair->value, "cooperative") != NULL)
-        return "must be eager (range, roundrobin): this worker's intake is over in milliseconds";
+        return "must be eager (range, roundrobin): intake is over in milliseconds";
     return NULL;
 }
 
-static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, char *error,
-                size_t size)
+static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, char *why, size_t size)
 {
-    char why[256];
+    char said[256];
 
-    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) == RD_KAFKA_CONF_OK)
+    switch (rd_kafka_conf_set(conf, name, value, said, sizeof said)) {
+    case RD_KAFKA_CONF_OK:
         return true;
-    /* librdkafka's message repeats the value, which may be a secret. */
-    snprintf(error, size, "Kafka property %s: %s", name,
-             config_name_is_secret(name) ? "not accepted" : why);
-    return false;
+    case RD_KAFKA_CONF_UNKNOWN:
+        snprintf(why, size, "there is no such property of librdkafka (%s)", name);
+        return false;
+    default:
+        /* librdkafka's message repeats the value, which may be a secret. */
+        said[strcspn(said, "\n")] = '\0';
+        snprintf(why, size, "%s: %s", name, config_name_is_secret(name) ? "not accepted" : said);
+        return false;
+    }
+}
+
+bool kafka_property_check(const struct config_pair *property, char *why, size_t why_size)
+{
+    const char *refused = refusal(property);
+    rd_kafka_conf_t *conf;
+    bool accepted;
+
+    if (refused != NULL) {
+        snprintf(why, why_size, "%s %s", property->name, refused);
+        return false;
+    }
+    conf = rd_kafka_conf_new();
+    accepted = set(conf, property->name, property->value, why, why_size);
+    rd_kafka_conf_destroy(conf);
+    return accepted;
 }
 
 rd_kafka_conf_t *kafka_conf_new(const char *const *own, const struct config_pairs *properties,
@@ -55,13 +76,8 @@ rd_kafka_conf_t *kafka_conf_new(const char *const *own, const struct config_pair
             goto refused;
     }
     for (size_t i = 0; i < properties->count; i++) {
-        const char *why = refusal(&properties->pairs[i]);
-
-        if (why != NULL) {
-            snprintf(error, error_size, "Kafka property %s %s", properties->pairs[i].name, why);
-            goto refused;
-        }
-        if (!set(conf, properties->pairs[i].name, properties->pairs[i].value, error, error_size))
+        if (!kafka_property_check(&properties->pairs[i], error, error_size) ||
+            !set(conf, properties->pairs[i].name, properties->pairs[i].value, error, error_size))
             goto refused;
     }
     return conf;

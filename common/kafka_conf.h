@@ -3,10 +3,17 @@
 
 #include <event2/event.h>
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 
 #include "config.h"
 
 /* What the consumer and the producer share: properties, wake-ups, librdkafka's own log lines. */
+
+/*
+ * True if the operator may set this property to this value. Otherwise `why` has a few words, which
+ * never repeat a secret.
+ */
+bool kafka_property_check(const struct config_pair *property, char *why, size_t why_size);
 
 /*
  * A configuration with our `own` properties (name, value, …, NULL) and, over them, the operator's.

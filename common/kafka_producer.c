@@ -66,9 +66,11 @@ struct kafka_producer *kafka_producer_open(struct event_base *base,
         "bootstrap.servers", options->bootstrap_servers,
         /* acks=all, retries without duplicates or reordering within a partition. */
         "enable.idempotence", "true", "linger.ms", "5",
+        /* A topic may take less than librdkafka's 1 MB, and refuses a batch as a whole. */
+        "batch.size", "32768",
         /* Kafka away: what doesn't fit stays in PostgreSQL and is published by the sweep. */
         "queue.buffering.max.messages", "20000", "queue.buffering.max.kbytes", "32768",
-        "message.max.bytes", "16000000", "message.timeout.ms", "60000", "reconnect.backoff.max.ms",
+        "message.max.bytes", "16000000", "message.timeout.ms", "10000", "reconnect.backoff.max.ms",
         "2000", "socket.keepalive.enable", "true", "log.queue", "true", NULL};
     rd_kafka_conf_t *conf = kafka_conf_new(own, options->properties, error, error_size);
     struct kafka_producer *producer;

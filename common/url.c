@@ -132,6 +132,9 @@ static const char *judge(CURLU *parsed, const char *url)
         return "is not a URL";
     if (!url_has_scheme(url, "http") && !url_has_scheme(url, "https"))
         return "is not http or https";
+    /* libcurl also takes one or three slashes, and a host that stands where the path should. */
+    if (strncmp(strchr(url, ':'), "://", 3) != 0 || strchr(url, ':')[3] == '/')
+        return "has no host behind '://'";
     if (curl_url_get(parsed, CURLUPART_USER, &part, 0) == CURLUE_OK) {
         curl_free(part);
         return "has a user name in it";

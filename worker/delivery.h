@@ -31,6 +31,7 @@ struct delivery {
     int64_t slot_at;
     int64_t reserved_until; /* the destination's next slot, until the start is confirmed */
     int64_t lease_until;
+    int64_t config_of; /* when the destination's row had been changed last */
     struct retry_policy policy;
     struct twilio_request request; /* empty if it was refused before it could be built */
 

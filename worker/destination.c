@@ -215,6 +215,27 @@ static bool judge_api_key(struct judge *judge, const json_t *auth, struct destin
     return true;
 }
 
+/* A misspelt api_key_sid would quietly use the auth token. */
+static bool judge_auth_names(struct judge *judge, const json_t *auth)
+{
+    static const char *const names[] = {"account_sid", "auth_token", "api_key_sid",
+                                        "api_key_secret"};
+    const json_t *value;
+    const char *name;
+
+    json_object_foreach((json_t *)auth, name, value)
+    {
+        if (json_is_null(value) || LISTED(name, names))
+            continue;
+        snprintf(judge->why, judge->size,
+                 "config.auth.%.*s: no such field, expected account_sid, auth_token, api_key_sid, "
+                 "api_key_secret",
+                 shown(name), name);
+        return false;
+    }
+    return true;
+}
+
 static bool judge_auth(struct judge *judge, const json_t *config, struct destination *d)
 {
     static const char account[] = "AC and 32 letters or digits";
@@ -238,7 +259,7 @@ static bool judge_auth(struct judge *judge, const json_t *config, struct destina
     if (d->password == NULL || !is_secret(d->password))
         return wrong(judge, "auth.auth_token",
                      json_member(auth, "auth_token") == NULL ? "missing" : "not valid", token);
-    return judge_api_key(judge, auth, d);
+    return judge_auth_names(judge, auth) && judge_api_key(judge, auth, d);
 }
 
 /* The pace is the product's promise, not a setting; the fields are there for who reads the row. */

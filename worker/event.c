@@ -95,6 +95,8 @@ static bool parse_failed(enum json_fault fault, const char *detail,
         return reject(rejection, "TOO_DEEP", detail);
     case JSON_FAULT_NUMBER:
         return reject(rejection, "NUMBER_OUT_OF_RANGE", detail);
+    case JSON_FAULT_NUL:
+        return reject(rejection, "NUL_CHARACTER", detail);
     default:
         return reject(rejection, "NOT_JSON", detail);
     }

@@ -230,7 +230,7 @@ static int64_t wake_at(const struct delivery *delivery)
 
 static void wake_statement(struct pg_unit *unit, const struct batch *batch)
 {
-    struct pg_array a[5];
+    struct pg_array a[6];
     size_t count = 0;
 
     pg_array_init(&a[0], PG_TEXT);
@@ -238,6 +238,7 @@ static void wake_statement(struct pg_unit *unit, const struct batch *batch)
     pg_array_init(&a[2], PG_TIMESTAMPTZ);
     pg_array_init(&a[3], PG_TEXT);
     pg_array_init(&a[4], PG_INT4);
+    pg_array_init(&a[5], PG_TIMESTAMPTZ);
     for (size_t i = 0; i < batch->delivery_count; i++) {
         const struct delivery *d = batch->deliveries[i];
 
@@ -248,13 +249,14 @@ static void wake_statement(struct pg_unit *unit, const struct batch *batch)
         pg_array_add_time(&a[2], d->parked_until);
         pg_array_add_text(&a[3], d->parked_until != 0 ? d->verdict.reason : NULL);
         pg_array_add_int4(&a[4], d->well);
+        pg_array_add_time(&a[5], d->config_of);
         count++;
     }
     if (count > 0) {
         pg_unit_statement(unit, sql_evidence_wake);
-        add_arrays(unit, a, 5);
+        add_arrays(unit, a, 6);
     }
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < 6; i++)
         pg_array_release(&a[i]);
 }
 

@@ -44,7 +44,8 @@ enum column {
     C_RESERVED_UNTIL,
     C_TROUBLE,
     C_TYPE,
-    C_CONFIG
+    C_CONFIG,
+    C_UPDATED_AT
 };
 
 /* A claimed delivery that waits here for its slot. */
@@ -229,6 +230,7 @@ static struct delivery *take_row(const struct pacer *pacer, const PGresult *rows
     d->slot_at = pg_time(rows, row, C_SLOT_AT);
     d->reserved_until = pg_time(rows, row, C_RESERVED_UNTIL);
     d->lease_until = pg_time(rows, row, C_LEASE_UNTIL);
+    d->config_of = pg_time(rows, row, C_UPDATED_AT);
     d->policy = pacer->options.default_policy;
     return d;
 }

@@ -45,7 +45,8 @@ static bool render_strict(const char *template, const char *field, const json_t 
 
         buf_release(&text);
         if (overflow)
-            snprintf(why, sizeof why, "config.%s: rendered to more than %zu bytes", field, max);
+            snprintf(why, sizeof why, "config.%s: rendered to too much, expected at most %zu bytes",
+                     field, max);
         else
             snprintf(why, sizeof why, "config.%s: %s", field, missing);
         return fail(fault, overflow ? "TOO_LONG" : "TOKEN_MISSING", why);

@@ -40,7 +40,7 @@ struct mark {
     char *id;       /* destination_id, or topic */
     int64_t number; /* delivery id, or offset */
     int which;      /* attempt, or partition */
-    size_t size;    /* of the rejected event */
+    size_t size;    /* of the dead letter as sent, key and value */
     unsigned char result_id[16];
     struct mark *next;
 };
@@ -54,9 +54,10 @@ struct results {
     size_t published_count;
     bool marking;
     bool sweeping_attempts, sweeping_rejected; /* the query is on its way */
-    size_t swept;        /* marks of the last sweep that are not settled yet */
-    bool rejected_again; /* when they are, look for rejected events again */
-    size_t dead_letter_max;
+    size_t swept;           /* marks of the last sweep that are not settled yet */
+    bool rejected_again;    /* when they are, look for rejected events again */
+    bool rejected_soon;     /* do so although one failed */
+    size_t dead_letter_max; /* larger ones go without their bytes */
     bool hold, stopped;
 };
 
@@ -205,7 +206,8 @@ static void record_settled(struct mark *mark, bool failed)
         return;
     if (mark->failed) {
         failed_metric.value++;
-        results->rejected_again = false; /* not at once: the sweep comes round */
+        results->rejected_again = results->rejected_soon; /* otherwise the sweep comes round */
+        results->rejected_soon = false;
         mark_free(mark);
         return;
     }
@@ -221,8 +223,11 @@ static void record_settled(struct mark *mark, bool failed)
 /* The dead-letter topic doesn't take that much: such events go without their bytes from now on. */
 static void learn_limit(struct results *results, const struct mark *mark)
 {
-    if (mark->rejected && mark->size > 0 && mark->size <= results->dead_letter_max)
+    if (!mark->rejected)
+        return;
+    if (mark->size > 0 && mark->size <= results->dead_letter_max)
         results->dead_letter_max = mark->size - 1;
+    results->rejected_soon = true;
 }
 
 static void on_delivered(void *arg, void *tag, const char *error, bool too_large)
@@ -436,12 +441,17 @@ static void send_dead_letter(struct results *results, const PGresult *rows, int 
 
     record.key = pg_bytes(rows, row, R_KEY, &record.key_length);
     record.value = pg_bytes(rows, row, R_BYTES, &record.value_length);
-    if (record.value_length > results->dead_letter_max) {
-        /* The topic doesn't take it. The bytes are in mms.rejected_events. */
+    /* What the topic doesn't take is in mms.rejected_events: first the value goes, then the key. */
+    if (record.key_length + record.value_length > results->dead_letter_max) {
         record.value = NULL;
         record.value_length = 0;
         headers[3].value = "true";
     }
+    if (record.key_length > results->dead_letter_max) {
+        record.key = NULL;
+        record.key_length = 0;
+    }
+    mark->size = record.key_length + record.value_length;
     send_record(results, &record);
     free(source);
 }
@@ -464,7 +474,6 @@ static void publish_rejected(struct results *results, const PGresult *rows, int 
     struct mark *mark = mark_new(results, true, true, pg_text(rows, row, R_TOPIC),
                                  pg_int8(rows, row, R_OFFSET), pg_int4(rows, row, R_PARTITION));
 
-    mark->size = (size_t)PQgetlength(rows, row, R_BYTES);
     send_result(results, &result, pg_text(rows, row, R_TRACEPARENT),
                 pg_text(rows, row, R_TRACESTATE), mark);
     send_dead_letter(results, rows, row, mark);

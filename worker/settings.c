@@ -1,11 +1,14 @@
 #include "worker/settings.h"
 
+#include <ctype.h>
 #include <libpq-fe.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/kafka_conf.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/url.h"
@@ -73,6 +76,12 @@ static bool judge_base_url(const struct settings *settings, char *error, size_t 
 {
     const char *url = settings->twilio_base_url;
 
+    /* Credentials belong into destinations; a URL is shown in logs, so this one is not repeated. */
+    if (strchr(url, '@') != NULL) {
+        snprintf(error, size,
+                 "MMS_TWILIO_BASE_URL: has a user name in it, expected an https URL without");
+        return false;
+    }
     if (url_has_scheme(url, "https") ||
         (url_has_scheme(url, "http") && (settings->twilio_allow_http || url_loopback(url))))
         return true;
@@ -82,6 +91,99 @@ static bool judge_base_url(const struct settings *settings, char *error, size_t 
         "loopback only, unless MMS_TWILIO_ALLOW_HTTP=true)",
         url);
     return false;
+}
+
+/* Kafka's own rule for names of topics. */
+static bool is_topic(const char *name, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (!isalnum((unsigned char)name[i]) && strchr("._-", name[i]) == NULL)
+            return false;
+    }
+    return length >= 1 && length <= 249;
+}
+
+static bool judge_topic(const char *setting, const char *name, char *error, size_t size)
+{
+    if (is_topic(name, strlen(name)))
+        return true;
+    snprintf(error, size,
+             "%s: '%.200s' is not valid, expected a topic: 1 to 249 letters, digits, '.', '_', '-'",
+             setting, name);
+    return false;
+}
+
+/* The length of the next name of a comma list, blanks around it skipped. */
+static const char *next_name(const char *list, size_t *ret_length, const char **ret_rest)
+{
+    size_t length;
+
+    list += strspn(list, " ");
+    length = strcspn(list, ",");
+    *ret_rest = list[length] == ',' ? list + length + 1 : NULL;
+    while (length > 0 && list[length - 1] == ' ')
+        length--;
+    *ret_length = length;
+    return list;
+}
+
+static bool is_pattern(const char *text, size_t length)
+{
+    char *copy = mem_copy(text, length);
+    regex_t regex;
+    bool valid = regcomp(&regex, copy, REG_EXTENDED | REG_NOSUB) == 0;
+
+    if (valid)
+        regfree(&regex);
+    free(copy);
+    return valid;
+}
+
+static bool judge_event_topics(const struct settings *settings, char *error, size_t size)
+{
+    const char *rest = settings->event_topics;
+
+    while (rest != NULL) {
+        size_t length;
+        const char *name = next_name(rest, &length, &rest);
+
+        if (name[0] == '^' ? is_pattern(name, length) : is_topic(name, length))
+            continue;
+        snprintf(
+            error, size,
+            "MMS_EVENT_TOPICS: '%.*s' is not valid, expected topics (1 to 249 letters, digits, "
+            "'.', '_', '-') or regular expressions that begin with ^, comma-separated",
+            (int)(length < 200 ? length : 200), name);
+        return false;
+    }
+    return true;
+}
+
+static bool judge_properties(const struct settings *settings, char *error, size_t size)
+{
+    for (size_t i = 0; i < settings->kafka_properties.count; i++) {
+        const struct config_pair *pair = &settings->kafka_properties.pairs[i];
+        char why[400];
+        char *name;
+
+        if (kafka_property_check(pair, why, sizeof why))
+            continue;
+        name = mem_strdup(pair->name);
+        for (char *c = name; *c != '\0'; c++)
+            *c = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
+        snprintf(error, size, FAMILY "%.100s: %s", name, why);
+        free(name);
+        return false;
+    }
+    return true;
+}
+
+static bool judge_kafka(const struct settings *settings, char *error, size_t size)
+{
+    return judge_event_topics(settings, error, size) &&
+           judge_topic("MMS_STATUS_TOPIC", settings->status_topic, error, size) &&
+           judge_topic("MMS_DEAD_LETTER_TOPIC", settings->dead_letter_topic, error, size) &&
+           judge_properties(settings, error, size);
 }
 
 static bool judge_database_url(const struct settings *settings, char *error, size_t size)
@@ -144,7 +246,8 @@ static bool load(const struct config_setting *rows, struct settings *settings,
 bool settings_load(struct settings *settings, char *const *environment, char *error,
                    size_t error_size)
 {
-    return load(table, settings, environment, error, error_size);
+    return load(table, settings, environment, error, error_size) &&
+           judge_kafka(settings, error, error_size);
 }
 
 bool settings_load_database(struct settings *settings, char *const *environment, char *error,

@@ -76,7 +76,7 @@ static void refuses_what_is_no_json(void **state)
         {"hello", {"NOT_JSON", "line 1", NO_IDS}},
         {"{" IDS, {"NOT_JSON", "not JSON", NO_IDS}},
         {"{" IDS "} x", {"NOT_JSON", "not JSON", NO_IDS}},
-        {"{" IDS ",\"a\":\"\\u0000\"}", {"NOT_JSON", "not JSON", NO_IDS}},
+        {"{" IDS ",\"a\":\"\\u0000\"}", {"NUL_CHARACTER", "u0000", NO_IDS}},
         {"{\"event_id\":\"\\ud800\",\"destination_id\":\"d\"}", {"NOT_JSON", "", NO_IDS}},
         {"<xml/>", {"NOT_JSON", "not JSON", NO_IDS}},
         {"\xff\xfe{", {"NOT_UTF8", "UTF-8", NO_IDS}},

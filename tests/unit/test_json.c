@@ -40,7 +40,7 @@ static void judges_documents(void **state)
         {"\"a\nb\"", SYNTAX},
         {"\"\\x\"", SYNTAX},
         {"\"\\ud83d\"", SYNTAX},
-        {"\"\\u0000\"", SYNTAX},
+        {"\"\\u0000\"", JSON_FAULT_NUL},
         {"{} {}", SYNTAX},
         {"{}x", SYNTAX},
         {"\xef\xbb\xbf{}", SYNTAX},

@@ -7,7 +7,7 @@
 -- (a worker doesn't start later than that), plus the spacing. The confirmation of the start
 -- (evidence_slots.sql) moves it to the real start plus the spacing.
 with looked_at as materialized (
-    select p.destination_id, p.next_slot_at, p.parked_until, p.trouble, d.type, d.config,
+    select p.destination_id, p.next_slot_at, p.parked_until, p.trouble, d.type, d.config, d.updated_at,
            d.id is not null and d.disabled_at is null as enabled, clock_timestamp() as now
       from unnest(current_setting('mms.claiming')::text[]) as k(destination_id)
       join mms.pacing p on p.destination_id = k.destination_id
@@ -54,6 +54,6 @@ with looked_at as materialized (
 )
 select c.destination_id, c.id, c.event_id, c.connection_id, c.event, c.traceparent, c.tracestate,
        c.attempts, c.budget_spent, c.slot_at, c.lease_until, c.created_at, d.reserved_until,
-       d.trouble, d.type, d.config::text
+       d.trouble, d.type, d.config::text, d.updated_at
   from claimed c
   join decided d on d.destination_id = c.destination_id

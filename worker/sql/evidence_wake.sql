@@ -1,7 +1,20 @@
 -- Wakes destinations whose deliveries went back to pending, parks those in trouble, and ends the
 -- trouble of those that are well again.
 -- $1 destination_id, $2 wake_at (null: no wake-up), $3 parked_until (null: not parked),
--- $4 parked_reason, $5 well (arrays)
+-- $4 parked_reason, $5 well, $6 config_of: when the row that the attempt used had been changed
+-- (arrays)
+-- Trouble of a row that has been changed since is no reason to park: it may have been mended.
+with input as (
+    select u.destination_id,
+           case when u.parked_until is null or d.updated_at = u.config_of
+                then u.wake_at else '-infinity' end as wake_at,
+           case when d.updated_at = u.config_of then u.parked_until end as parked_until,
+           u.parked_reason, u.well <> 0 as well
+      from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::int4[],
+                  $6::timestamptz[])
+           as u(destination_id, wake_at, parked_until, parked_reason, well, config_of)
+      left join mms.destinations d on d.id = u.destination_id
+)
 update mms.pacing p
    set trouble = case when w.parked_until is not null then p.trouble + 1
                       when w.well then 0 else p.trouble end,
@@ -15,9 +28,8 @@ update mms.pacing p
                      when w.wake_at is not null
                      then least(p.due_at, greatest(p.next_slot_at, p.parked_until, w.wake_at))
                      else p.due_at end
-  from (select u.destination_id, min(u.wake_at) as wake_at, max(u.parked_until) as parked_until,
-               max(u.parked_reason) as parked_reason, bool_or(u.well <> 0) as well
-          from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::int4[])
-               as u(destination_id, wake_at, parked_until, parked_reason, well)
-         group by u.destination_id) w
+  from (select i.destination_id, min(i.wake_at) as wake_at, max(i.parked_until) as parked_until,
+               max(i.parked_reason) as parked_reason, bool_or(i.well) as well
+          from input i
+         group by i.destination_id) w
  where p.destination_id = w.destination_id
