@@ -147,3 +147,10 @@ int64_t db_clock_when(const struct db_clock *clock, int64_t stamp)
     /* The database may be slow: it needs `ahead` / (1 - drift) on our clock. */
     return clock->received + ahead + llabs(ahead) * DRIFT_PPM / (1000000 - DRIFT_PPM) + 1;
 }
+
+int64_t db_clock_before(const struct db_clock *clock, int64_t stamp)
+{
+    int64_t ahead = stamp - clock->stamp;
+
+    return clock->sent + ahead - llabs(ahead) * DRIFT_PPM / 1000000 - 1;
+}

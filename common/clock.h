@@ -58,4 +58,7 @@ int64_t db_clock_latest(const struct db_clock *clock, int64_t at);
 /* Our first moment at which the database's clock has surely reached `stamp`. */
 int64_t db_clock_when(const struct db_clock *clock, int64_t stamp);
 
+/* Our last moment at which the database's clock has surely not passed `stamp`. */
+int64_t db_clock_before(const struct db_clock *clock, int64_t stamp);
+
 #endif

@@ -185,6 +185,8 @@ static enum http_result judge(const struct exchange *exchange, CURLcode code)
 
     if (code == CURLE_OK)
         return HTTP_ANSWERED;
+    if (exchange->send_attempts == 0)
+        return HTTP_NOT_SENT; /* the size below would count a proxy's CONNECT */
     /* Refused sockets, name errors, TLS failures: CURLE_OPERATION_TIMEDOUT alone can't tell. */
     curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
     return request_bytes > 0 || exchange->send_attempts > 1 ? HTTP_BROKEN : HTTP_NOT_SENT;

@@ -60,7 +60,7 @@ struct pg {
     enum state state;
     PGconn *conn;
     unsigned failures; /* to connect, in a row */
-    bool was_up;
+    bool complaining;  /* connected, and the server refuses what it is asked for */
     struct pg_unit *greeting;
     struct pg_unit *first;
     struct pg_unit **last;
@@ -173,7 +173,8 @@ static void on_io(evutil_socket_t fd, short what, void *arg);
 
 static void watch(struct pg *pg, short what)
 {
-    if (pg->watched_fd == PQsocket(pg->conn) && pg->watched_for == what)
+    /* While connecting, libpq may have closed one socket and got the same number for the next. */
+    if (pg->state != CONNECTING && pg->watched_fd == PQsocket(pg->conn) && pg->watched_for == what)
         return;
     pg->watched_fd = PQsocket(pg->conn);
     pg->watched_for = what;
@@ -215,12 +216,16 @@ static const char *first_line(const char *message, char *line, size_t size)
     return line;
 }
 
-static bool is_transient(const char *sqlstate)
+/*
+ * Whether it is the unit's own data that the server won't have: 22 data exceptions, 21 cardinality,
+ * 54 limits, and constraints on values. Anything else (a full disk, a missing right, a schema that
+ * is being changed, a deadlock) is a condition of the database, and no row must suffer from it.
+ */
+static bool is_datas_fault(const char *sqlstate)
 {
-    /* 40 rollback, 53 resources, 55 state, 57 operator, 58 system, 25006 read-only standby. */
-    return strncmp(sqlstate, "40", 2) == 0 || strncmp(sqlstate, "53", 2) == 0 ||
-           strncmp(sqlstate, "55", 2) == 0 || strncmp(sqlstate, "57", 2) == 0 ||
-           strncmp(sqlstate, "58", 2) == 0 || strcmp(sqlstate, "25006") == 0;
+    return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "21", 2) == 0 ||
+           strncmp(sqlstate, "54", 2) == 0 || strcmp(sqlstate, "23505") == 0 ||
+           strcmp(sqlstate, "23514") == 0;
 }
 
 static void fill_failure(struct pg_reply *reply, const PGresult *failed, char *line, size_t size)
@@ -230,7 +235,7 @@ static void fill_failure(struct pg_reply *reply, const PGresult *failed, char *l
     reply->status = PG_FAILED;
     snprintf(reply->sqlstate, sizeof reply->sqlstate, "%s", sqlstate != NULL ? sqlstate : "");
     reply->message = first_line(PQresultErrorMessage(failed), line, size);
-    reply->transient = is_transient(reply->sqlstate);
+    reply->transient = !is_datas_fault(reply->sqlstate);
 }
 
 static const PGresult *first_failed(const struct pg *pg)
@@ -283,7 +288,7 @@ static void lose(struct pg *pg, const char *reason)
     pg->greeting = NULL;
     pg->state = RESTING;
     pg->options.changed(pg->options.arg, pg, line);
-    pg->was_up = false;
+    pg->complaining = false;
     arm_timer(pg, PAUSE_BASE / 2 +
                       backoff_jitter(backoff_exponential(PAUSE_BASE, PAUSE_MAX, pg->failures++)));
     if (busy)
@@ -364,7 +369,6 @@ static void become_idle(struct pg *pg)
 static void come_up(struct pg *pg)
 {
     pg->failures = 0;
-    pg->was_up = true;
     pg->state = IDLE;
     event_del(pg->timer);
     pg->options.changed(pg->options.arg, pg, NULL);
@@ -428,6 +432,16 @@ static void finish_greeting(struct pg *pg)
     come_up(pg);
 }
 
+/* Tells of a server that answers but refuses, and when it does so no more. */
+static void note_refusal(struct pg *pg, const struct pg_reply *reply)
+{
+    bool refused = reply->status == PG_FAILED && reply->transient;
+
+    if (refused || pg->complaining)
+        pg->options.changed(pg->options.arg, pg, refused ? reply->message : NULL);
+    pg->complaining = refused;
+}
+
 static void finish_unit(struct pg *pg)
 {
     struct pg_reply reply = {.results = pg->results, .sent = pg->sent, .received = clock_now()};
@@ -438,6 +452,7 @@ static void finish_unit(struct pg *pg)
     if (failed != NULL)
         fill_failure(&reply, failed, line, sizeof line);
     standby = strcmp(reply.sqlstate, "25006") == 0;
+    note_refusal(pg, &reply);
     /* Not IDLE yet: a unit that the callback submits must not be sent before this one is gone. */
     again = answer(pg, &reply);
     clear_results(pg);

@@ -14,6 +14,9 @@
  * transaction, its statements travel together in one round trip (libpq's pipeline mode), and its
  * answer comes to one callback. Units of a connection run one after the other, in order.
  *
+ * Where the conninfo names several hosts, libpq tries them in turn within 10 s; a first host that
+ * doesn't answer at all uses them up. Host names are resolved by libpq, which blocks.
+ *
  * Only the extended protocol, no named statements, no session state: a transaction-pooling
  * PgBouncer may stand in between.
  */
@@ -31,8 +34,8 @@ struct pg_reply {
     PGresult *const *results; /* PG_OK: one for each statement, borrowed for the callback */
     char sqlstate[6];         /* PG_FAILED */
     const char *message;      /* one line for the log */
-    bool transient; /* the same unit may succeed later (deadlock, shutdown, lock table full) */
-    int64_t sent, received; /* monotonic, around the round trip */
+    bool transient;           /* not its data is at fault: the same unit may succeed later */
+    int64_t sent, received;   /* monotonic, around the round trip */
 };
 
 enum pg_next {
@@ -50,7 +53,10 @@ typedef enum pg_next pg_done(void *arg, const struct pg_reply *reply);
  */
 typedef const char *pg_greeted(void *arg, const PGresult *result, const char *sqlstate);
 
-/* Told when the connection comes up (`reason` NULL) or is lost or refused (why). */
+/*
+ * Told when the connection is of use (`reason` NULL), and when it is lost or refused, or the server
+ * refuses what it is asked for (why).
+ */
 typedef void pg_changed(void *arg, struct pg *pg, const char *reason);
 
 struct pg_options {

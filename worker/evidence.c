@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "sql.h"
 
 /* A batch is gathered for this long: long enough to share a commit, short against a slot. */
@@ -32,6 +33,15 @@ struct evidence {
     struct batch *gathering;
     bool busy; /* a batch is on its way */
     size_t pending;
+};
+
+#define ATTEMPTS "mms_attempts_total", "counter", "Attempts by outcome"
+
+/* In the order of enum outcome. */
+static struct metric outcome_metrics[] = {
+    {ATTEMPTS, "outcome=\"accepted\"", 0, NULL}, {ATTEMPTS, "outcome=\"retry\"", 0, NULL},
+    {ATTEMPTS, "outcome=\"failed\"", 0, NULL},   {ATTEMPTS, "outcome=\"unknown\"", 0, NULL},
+    {ATTEMPTS, "outcome=\"expired\"", 0, NULL},
 };
 
 /* A delivery that goes back unattempted has no state to go to. */
@@ -405,17 +415,23 @@ void evidence_slot(struct evidence *evidence, const char *destination_id, int64_
     gathered(evidence);
 }
 
-void evidence_attempt(struct evidence *evidence, struct delivery *delivery)
+static void add_delivery(struct evidence *evidence, struct delivery *delivery)
 {
     batch_add(gather(evidence), delivery);
     gathered(evidence);
+}
+
+void evidence_attempt(struct evidence *evidence, struct delivery *delivery)
+{
+    outcome_metrics[delivery->verdict.outcome].value++;
+    add_delivery(evidence, delivery);
 }
 
 void evidence_release(struct evidence *evidence, struct delivery *delivery)
 {
     delivery->state = NULL;
     evidence_slot(evidence, delivery->destination_id, delivery->reserved_until, delivery->slot_at);
-    evidence_attempt(evidence, delivery);
+    add_delivery(evidence, delivery);
 }
 
 size_t evidence_pending(const struct evidence *evidence)
@@ -429,6 +445,8 @@ struct evidence *evidence_open(const struct evidence_options *options)
 
     evidence->options = *options;
     evidence->timer = evtimer_new(options->base, on_timer, evidence);
+    for (size_t i = 0; i < sizeof outcome_metrics / sizeof outcome_metrics[0]; i++)
+        metrics_register(&outcome_metrics[i]);
     return evidence;
 }
 

@@ -99,7 +99,8 @@ struct health *health_open(struct event_base *base, const char *listen, char *er
 {
     struct health *health = mem_zalloc(sizeof *health);
     const char *colon = strrchr(listen, ':');
-    char *address = mem_copy(listen, (size_t)(colon - listen));
+    bool bracketed = listen[0] == '[' && colon[-1] == ']'; /* [::1]:9464 */
+    char *address = mem_copy(listen + bracketed, (size_t)(colon - listen) - (bracketed ? 2U : 0U));
     struct evhttp_bound_socket *socket;
 
     for (int i = 0; i < HEALTH_PARTS; i++)

@@ -55,7 +55,8 @@ struct results {
     bool marking;
     bool sweeping_attempts, sweeping_rejected; /* the query is on its way */
     size_t swept;           /* marks of the last sweep that are not settled yet */
-    bool rejected_again;    /* when they are, look for rejected events again */
+    bool attempts_again;    /* when they are, look for results again: the batch was full */
+    bool rejected_again;    /* … for rejected events */
     bool rejected_soon;     /* do so although one failed */
     size_t dead_letter_max; /* larger ones go without their bytes */
     bool hold, stopped;
@@ -69,6 +70,8 @@ static struct metric failed_metric = {"mms_results_publish_failures_total",
                                       NULL,
                                       0,
                                       NULL};
+
+static void sweep_attempts(struct results *results);
 
 static void arm(struct event *timer, int64_t us)
 {
@@ -87,6 +90,8 @@ static void mark_free(struct mark *mark)
     results->swept -= mark->swept;
     free(mark->id);
     free(mark);
+    if (results->swept == 0 && results->attempts_again)
+        sweep_attempts(results);
     if (results->swept == 0 && results->rejected_again)
         results_rejected(results);
 }
@@ -208,6 +213,7 @@ static void record_settled(struct mark *mark, bool failed)
         failed_metric.value++;
         results->rejected_again = results->rejected_soon; /* otherwise the sweep comes round */
         results->rejected_soon = false;
+        results->attempts_again = false;
         mark_free(mark);
         return;
     }
@@ -223,10 +229,9 @@ static void record_settled(struct mark *mark, bool failed)
 /* The dead-letter topic doesn't take that much: such events go without their bytes from now on. */
 static void learn_limit(struct results *results, const struct mark *mark)
 {
-    if (!mark->rejected)
+    if (!mark->rejected || mark->size == 0 || mark->size > results->dead_letter_max)
         return;
-    if (mark->size > 0 && mark->size <= results->dead_letter_max)
-        results->dead_letter_max = mark->size - 1;
+    results->dead_letter_max = mark->size - 1;
     results->rejected_soon = true;
 }
 
@@ -377,23 +382,29 @@ static void publish_swept(struct results *results, const PGresult *rows, int row
 static enum pg_next attempts_found(void *arg, const struct pg_reply *reply)
 {
     struct results *results = arg;
+    int count;
 
     results->sweeping_attempts = false;
     if (reply->status != PG_OK || results->stopped)
         return PG_FINISHED;
-    for (int row = 0; row < PQntuples(reply->results[0]); row++)
+    count = PQntuples(reply->results[0]);
+    for (int row = 0; row < count; row++)
         publish_swept(results, reply->results[0], row);
-    if (PQntuples(reply->results[0]) > 0)
-        log_info("publishing results that were left over",
-                 log_int("count", PQntuples(reply->results[0])));
+    results->attempts_again = count == SWEEP_MAX;
+    if (count > 0)
+        log_info("publishing results that were left over", log_int("count", count));
     return PG_FINISHED;
 }
 
 static void sweep_attempts(struct results *results)
 {
-    struct pg_unit *unit = pg_unit_new(attempts_found, results);
+    struct pg_unit *unit;
 
+    results->attempts_again = false;
+    if (results->sweeping_attempts || results->stopped || results->hold)
+        return;
     results->sweeping_attempts = true;
+    unit = pg_unit_new(attempts_found, results);
     pg_unit_statement(unit, sql_outbox_attempts);
     pg_unit_int8(unit, SWEEP_AGE);
     pg_unit_int8(unit, SWEEP_MAX);

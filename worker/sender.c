@@ -10,7 +10,6 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/metrics.h"
 #include "worker/pace.h"
 
 #define VERSION "1"
@@ -22,13 +21,6 @@
 struct sender {
     struct sender_options options;
     struct http *http;
-};
-
-static struct metric outcome_metrics[] = {
-    {"mms_attempts_total", "counter", "Attempts by outcome", "outcome=\"accepted\"", 0, NULL},
-    {"mms_attempts_total", "counter", "Attempts by outcome", "outcome=\"retry\"", 0, NULL},
-    {"mms_attempts_total", "counter", "Attempts by outcome", "outcome=\"failed\"", 0, NULL},
-    {"mms_attempts_total", "counter", "Attempts by outcome", "outcome=\"unknown\"", 0, NULL},
 };
 
 /* ---- evidence of an answer ---- */
@@ -149,7 +141,6 @@ static void on_done(void *arg, const struct http_response *response)
                       delivery->slot_at);
     delivery->finished_at = db_clock_earliest(clock, response->finished);
     delivery_settle(delivery, db_clock_latest(clock, clock_now()));
-    outcome_metrics[delivery->verdict.outcome].value++;
     log_attempt(delivery, response);
     evidence_attempt(sender->options.evidence, delivery);
 }
@@ -157,14 +148,14 @@ static void on_done(void *arg, const struct http_response *response)
 void sender_send(struct sender *sender, struct delivery *delivery)
 {
     const struct twilio_request *request = &delivery->request;
-    int64_t slot = db_clock_when(sender->options.clock, delivery->slot_at);
+    int64_t last_start = delivery->slot_at + PACE_START_WINDOW - PACE_START_MARGIN;
     struct http_request http_request = {
         .url = request->url,
         .user = request->user,
         .password = request->password,
         .body = request->form,
         .body_length = request->form_length,
-        .start_by = slot + PACE_START_WINDOW - PACE_START_MARGIN,
+        .start_by = db_clock_before(sender->options.clock, last_start),
         .timeout = sender->options.timeout,
         .response_max = ANSWER_MAX_BYTES,
         .sent = on_sent,
@@ -187,8 +178,6 @@ struct sender *sender_open(const struct sender_options *options)
 
     sender->options = *options;
     sender->http = http_open(options->base, "mms-worker/" VERSION, options->connections_max);
-    for (size_t i = 0; i < sizeof outcome_metrics / sizeof outcome_metrics[0]; i++)
-        metrics_register(&outcome_metrics[i]);
     return sender;
 }
 

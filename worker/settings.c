@@ -127,16 +127,29 @@ static const char *next_name(const char *list, size_t *ret_length, const char **
     return list;
 }
 
-static bool is_pattern(const char *text, size_t length)
+/* Whether a pattern is valid, and leaves our own topics alone: reading them would never end. */
+static bool judge_pattern(const struct settings *settings, const char *text, size_t length)
 {
     char *copy = mem_copy(text, length);
     regex_t regex;
-    bool valid = regcomp(&regex, copy, REG_EXTENDED | REG_NOSUB) == 0;
+    bool good = regcomp(&regex, copy, REG_EXTENDED | REG_NOSUB) == 0;
 
-    if (valid)
+    if (good) {
+        good = regexec(&regex, settings->status_topic, 0, NULL, 0) != 0 &&
+               regexec(&regex, settings->dead_letter_topic, 0, NULL, 0) != 0;
         regfree(&regex);
+    }
     free(copy);
-    return valid;
+    return good;
+}
+
+static bool judge_name(const struct settings *settings, const char *name, size_t length)
+{
+    return is_topic(name, length) &&
+           !(strlen(settings->status_topic) == length &&
+             strncmp(name, settings->status_topic, length) == 0) &&
+           !(strlen(settings->dead_letter_topic) == length &&
+             strncmp(name, settings->dead_letter_topic, length) == 0);
 }
 
 static bool judge_event_topics(const struct settings *settings, char *error, size_t size)
@@ -147,12 +160,14 @@ static bool judge_event_topics(const struct settings *settings, char *error, siz
         size_t length;
         const char *name = next_name(rest, &length, &rest);
 
-        if (name[0] == '^' ? is_pattern(name, length) : is_topic(name, length))
+        if (name[0] == '^' ? judge_pattern(settings, name, length)
+                           : judge_name(settings, name, length))
             continue;
         snprintf(
             error, size,
             "MMS_EVENT_TOPICS: '%.*s' is not valid, expected topics (1 to 249 letters, digits, "
-            "'.', '_', '-') or regular expressions that begin with ^, comma-separated",
+            "'.', '_', '-') or regular expressions that begin with ^, comma-separated, other than "
+            "MMS_STATUS_TOPIC and MMS_DEAD_LETTER_TOPIC",
             (int)(length < 200 ? length : 200), name);
         return false;
     }

@@ -94,6 +94,8 @@ void twilio_request_build(const char *base_url, const struct destination *destin
     ret_request->user = mem_strdup(destination->user);
     ret_request->password = mem_strdup(destination->password);
     ret_request->basic = base64(pair);
+    /* For masking alone: a page may have the padding escaped. */
+    ret_request->basic[strcspn(ret_request->basic, "=")] = '\0';
     build_form(destination, message, ret_request);
     build_evidence(destination, message, ret_request);
     mem_wipe(pair, strlen(pair));

@@ -31,7 +31,7 @@ create table mms.pacing (
     trouble integer not null default 0
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 create index pacing_due on mms.pacing (due_at);
-comment on table mms.pacing is 'One row for each destination that ever had an event: when it may send next, and when a worker has to look at it. Written by workers only';
+comment on table mms.pacing is 'One row for each destination: when it may send next, and when a worker has to look at it. Written by workers, and by a trigger when the destination changes';
 comment on column mms.pacing.destination_id is 'The destination';
 comment on column mms.pacing.next_slot_at is 'Earliest start of the next send. While a send is under way and its start is not confirmed yet, this is later by the start window; the confirmation moves it to one second after the real start';
 comment on column mms.pacing.due_at is 'When a worker has to look at the destination; infinity while nothing is pending (or the destination is disabled)';
@@ -184,23 +184,35 @@ comment on column mms.rejected_events.worker is 'The worker that rejected it';
 comment on column mms.rejected_events.rejected_at is 'When';
 comment on column mms.rejected_events.published_at is 'When the result and the dead letter were both in Kafka; null until then';
 
--- A destination that was changed is looked at again at once: a disabled one may flow again, a
--- parked one may have been mended.
-create function mms.destination_changed() returns trigger language plpgsql as $$
+create function mms.destination_touched() returns trigger language plpgsql as $$
 begin
     new.updated_at := now();
-    update mms.pacing p
-       set parked_until = '-infinity',
-           parked_reason = null,
-           trouble = 0,
-           due_at = least(p.due_at, greatest(p.next_slot_at, clock_timestamp()))
-     where p.destination_id = new.id;
     return new;
 end
 $$;
-comment on function mms.destination_changed() is 'Wakes the pacing of a destination whose row was made or changed, and keeps updated_at';
-create trigger destination_changed before insert or update on mms.destinations
-    for each row execute function mms.destination_changed();
+comment on function mms.destination_touched() is 'Keeps updated_at';
+create trigger destination_touched before insert or update on mms.destinations
+    for each row execute function mms.destination_touched();
+
+-- A destination that was changed is looked at again at once: a disabled one may flow again, a
+-- parked one may have been mended. This happens at commit: a transaction that stays open after
+-- changing a row must not hold a lock that workers wait for. The row of pacing is made if there is
+-- none, so that an event that comes at the same moment waits for this commit and is not overlooked.
+create function mms.destination_changed() returns trigger language plpgsql as $$
+begin
+    insert into mms.pacing as p (destination_id, due_at)
+    values (new.id, clock_timestamp())
+        on conflict (destination_id) do update
+       set parked_until = '-infinity',
+           parked_reason = null,
+           trouble = 0,
+           due_at = least(p.due_at, greatest(p.next_slot_at, excluded.due_at));
+    return null;
+end
+$$;
+comment on function mms.destination_changed() is 'Wakes the pacing of a destination whose row was made or changed';
+create constraint trigger destination_changed after insert or update on mms.destinations
+    deferrable initially deferred for each row execute function mms.destination_changed();
 
 create view mms.attempt_history as
 select d.event_id,

@@ -27,7 +27,7 @@ def kafka():
 
 
 @pytest.fixture
-def system(request, postgres, kafka, tmp_path_factory):
+def system(request, postgres, kafka):
     """A System with a database, topics (12 partitions for events) and a simulator of its own; no worker yet."""
     name = request.node.name.replace("[", "-").replace("]", "")[:80]
     directory = BUILD / "test" / "logs" / "".join(c if c.isalnum() or c in "-_" else "_" for c in name)

@@ -165,6 +165,8 @@ static void one_sample_gives_bounds(void **state)
     assert_in_range(INT64_C(60000000) - db_clock_earliest(&clock, 10003000), 1000, 1002);
     assert_in_range(db_clock_latest(&clock, 10003000) - INT64_C(60002000), 1000, 1002);
     assert_in_range(db_clock_when(&clock, INT64_C(60000000)) - 10003000, 1000, 1002);
+    /* And it has surely not passed the stamp a round trip, and the drift, before. */
+    assert_in_range(10001000 - db_clock_before(&clock, INT64_C(60000000)), 1000, 1002);
 }
 
 static void a_tighter_sample_replaces(void **state)
@@ -237,7 +239,8 @@ static bool holds(const struct world *world, const struct db_clock *clock, enum 
     case LOOK_BOUNDS:
         return db_clock_earliest(clock, at) <= now && now <= db_clock_latest(clock, at);
     case LOOK_WHEN:
-        return world_stamp(world, db_clock_when(clock, now)) >= now;
+        return world_stamp(world, db_clock_when(clock, now)) >= now &&
+               world_stamp(world, db_clock_before(clock, now)) <= now;
     default:
         return !clock->stepped;
     }

@@ -24,7 +24,15 @@ with input as materialized (
            i.traceparent, i.tracestate, $11::text
       from input i
      where i.type is distinct from 'TWILIO_MMS'
-        on conflict (topic, partition, "offset") do nothing
+        on conflict (topic, partition, "offset") do update
+       set result_id = excluded.result_id, event_id = excluded.event_id,
+           destination_id = excluded.destination_id, connection_id = excluded.connection_id,
+           key = excluded.key, bytes = excluded.bytes, reason = excluded.reason,
+           detail = excluded.detail, traceparent = excluded.traceparent,
+           tracestate = excluded.tracestate, worker = excluded.worker,
+           rejected_at = excluded.rejected_at, published_at = null
+     where (rejected_events.key, rejected_events.bytes)
+           is distinct from (excluded.key, excluded.bytes)
     returning reason
 ), taken as (
     -- In the order of arrival, which the ids then keep. An event that is here already, from

@@ -1,17 +1,20 @@
 -- Takes over deliveries whose worker has not finished within its lease: the send may have been
 -- made. Each gets its evidence, which the outbox sweep publishes.
 -- $1 how many at most, $2 worker
-with lost as (
+-- The candidates are materialised: joined directly, the planner may run the limited subquery again
+-- for each row.
+with due as materialized (
+    select s.destination_id, s.id
+      from mms.deliveries s
+     where s.state = 'sending' and s.lease_until < (select clock_timestamp())
+     order by s.lease_until
+     limit $1::int8
+       for update skip locked
+), lost as (
     update mms.deliveries d
        set state = 'unknown', budget_spent = d.budget_spent + 1
-      from (select s.destination_id, s.id
-              from mms.deliveries s
-             where s.state = 'sending' and s.lease_until < clock_timestamp()
-             order by s.lease_until
-             limit $1::int8
-               for update skip locked) l
+      from due l
      where d.destination_id = l.destination_id and d.id = l.id
-       and d.state = 'sending' and d.lease_until < clock_timestamp()
     returning d.destination_id, d.id, d.attempts, d.slot_at, d.leased_by
 )
 insert into mms.attempts

@@ -1,7 +1,8 @@
 -- Keeps events that could not be read at all.
 -- $1 topic, $2 partition, $3 offset, $4 event_id, $5 destination_id, $6 connection_id, $7 key,
 -- $8 bytes, $9 reason, $10 detail, $11 traceparent, $12 tracestate (arrays); $13 worker
--- An offset that is here already was rejected before (its commit got lost): nothing to do.
+-- An offset that is here already was rejected before (its commit got lost): nothing to do. If it is
+-- another record, the topic was made anew: the later one is kept, the earlier is a dead letter.
 insert into mms.rejected_events
        (topic, partition, "offset", event_id, destination_id, connection_id, key, bytes, reason,
         detail, traceparent, tracestate, worker)
@@ -11,4 +12,12 @@ select i.topic, i.partition, i."offset", i.event_id, i.destination_id, i.connect
               $8::bytea[], $9::text[], $10::text[], $11::text[], $12::text[])
        as i(topic, partition, "offset", event_id, destination_id, connection_id, key, bytes, reason,
             detail, traceparent, tracestate)
-    on conflict (topic, partition, "offset") do nothing
+    on conflict (topic, partition, "offset") do update
+   set result_id = excluded.result_id, event_id = excluded.event_id,
+       destination_id = excluded.destination_id, connection_id = excluded.connection_id,
+       key = excluded.key, bytes = excluded.bytes, reason = excluded.reason,
+       detail = excluded.detail, traceparent = excluded.traceparent,
+       tracestate = excluded.tracestate, worker = excluded.worker,
+       rejected_at = excluded.rejected_at, published_at = null
+ where (rejected_events.key, rejected_events.bytes)
+       is distinct from (excluded.key, excluded.bytes)
