@@ -15,7 +15,7 @@ struct twilio_request {
     char *form; /* application/x-www-form-urlencoded */
     size_t form_length;
     char *evidence; /* JSON: the request as sent, without secrets */
-    char *basic;    /* user:password as the Authorization header has it, for masking */
+    char *basic;    /* user:password in base64 without its padding, for masking */
 };
 
 /*
