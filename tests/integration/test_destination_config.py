@@ -225,7 +225,7 @@ def test_mending_is_noticed_however_long_it_was_parked(system):
     """Parked for minutes after much trouble: the mended row sends within seconds, and in the order of arrival."""
     system.destination("d", to="+15557770001", rate_limit=5)
     # As if it had been in trouble a dozen times in a row.
-    system.query("insert into mms.pacing (destination_id, trouble) values ('d', 12)")
+    system.query("update mms.pacing set trouble = 12 where destination_id = 'd'")
     system.worker().wait_ready()
     system.produce(system.event("e0", "d"))
     wait_attempts(system, 1)
@@ -375,7 +375,7 @@ def test_mending_while_a_send_is_under_way(system):
     system.sim.set_token(account, right)
     system.sim.latency(1500)
     system.destination("d", to="+15557770001", auth={"account_sid": account, "auth_token": TOKEN})
-    system.query("insert into mms.pacing (destination_id, trouble) values ('d', 12)")
+    system.query("update mms.pacing set trouble = 12 where destination_id = 'd'")
     system.worker().wait_ready()
     system.produce(system.event("e", "d"))
     until(lambda: system.sim.requests(), 20, "the send with the old token")
