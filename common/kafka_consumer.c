@@ -8,6 +8,7 @@
 #include "kafka_conf.h"
 #include "log.h"
 #include "mem.h"
+#include "metrics.h"
 
 /* An idle or paused consumer must still be polled, or the group takes it for dead. */
 #define POLL_INTERVAL CLOCK_SECOND
@@ -41,6 +42,14 @@ struct kafka_consumer {
     int partitions;
     char reason[160]; /* why we are no settled member of the group; "" if we are */
 };
+
+static struct metric statistics_metric = {
+    "mms_kafka_statistics_total",
+    "counter",
+    "Statistics received from the Kafka client; they stop if its threads hang",
+    NULL,
+    0,
+    NULL};
 
 static void pump(struct kafka_consumer *consumer);
 
@@ -99,6 +108,7 @@ static void read_statistics(struct kafka_consumer *consumer, const char *text)
     const char *name;
     bool any_up = false;
 
+    statistics_metric.value++;
     if (json_parse(text, strlen(text), &statistics, NULL, 0) != JSON_OK)
         return;
     json_object_foreach(json_object_get(statistics, "brokers"), name, broker)
@@ -397,6 +407,7 @@ struct kafka_consumer *kafka_consumer_open(struct event_base *base,
     consumer->options = *options;
     consumer->rk = rk;
     snprintf(consumer->reason, sizeof consumer->reason, "not joined yet");
+    metrics_register(&statistics_metric);
     consumer->queue = rd_kafka_queue_get_consumer(rk);
     rd_kafka_set_log_queue(rk, consumer->queue);
     consumer->wake = kafka_wake_new(base, consumer->queue, on_wake, consumer, &consumer->wake_fd);

@@ -110,3 +110,27 @@ def test_killing_a_worker_loses_nothing(system):
     assert system.sim.gaps()["+15557770001"]["early"] == 0
     # Every attempt's result gets out, the dead worker's as well.
     until(lambda: {r["event_id"] for r in system.results()} == {f"e{i}" for i in range(count)}, 60, "all results")
+
+
+def test_killing_a_worker_during_intake_loses_nothing(system):
+    """SIGKILL while the events it has read are not in PostgreSQL yet: their offsets were not committed."""
+    system.destination("d", to="+15557770001")
+    victim = system.worker().wait_ready()
+    blocker = system.postgres.connect(system.database)
+    blocker.autocommit = False
+    with blocker.cursor() as cursor:
+        cursor.execute("lock table mms.deliveries in exclusive mode")
+        system.produce(*[system.event(f"e{i}", "d") for i in range(4)])
+        until(lambda: victim.metric("mms_events_read_total") == 4, 30, "the events to be read")
+        # Offsets that were stored too soon would be committed within a second: several statistics come by.
+        seen = victim.metric("mms_kafka_statistics_total")
+        until(lambda: victim.metric("mms_kafka_statistics_total") >= seen + 2, 30, "time for a commit")
+        assert sum(system.kafka.committed("g-" + system.database, system.events_topic).values()) == 0
+        victim.kill()
+        # Its transaction waits in the server, whole, and would still be committed.
+        system.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'mms-worker%%'")
+    blocker.rollback()
+    blocker.close()
+    assert system.states() == {}
+    system.worker()
+    system.wait_states(accepted=4, timeout=90)
