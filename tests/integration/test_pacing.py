@@ -90,7 +90,7 @@ def test_killing_a_worker_loses_nothing(system):
     """SIGKILL after intake, before the sends: other workers send what is pending, the pace holds."""
     count = 12
     system.destination("d", to="+15557770001")
-    victim = system.worker(lease="12s", twilio_timeout="2s").wait_ready()
+    victim = system.worker(lease="12s", twilio_timeout="2s", kafka_session_timeout_ms=6000).wait_ready()
     system.produce(*[system.event(f"e{i}", "d") for i in range(count)])
     until(lambda: system.sim.posts() and sum(system.states().values()) == count, 30, "intake of all, and one send")
     victim.kill()
@@ -115,7 +115,7 @@ def test_killing_a_worker_loses_nothing(system):
 def test_killing_a_worker_during_intake_loses_nothing(system):
     """SIGKILL while the events it has read are not in PostgreSQL yet: their offsets were not committed."""
     system.destination("d", to="+15557770001")
-    victim = system.worker().wait_ready()
+    victim = system.worker(kafka_session_timeout_ms=6000).wait_ready()
     blocker = system.postgres.connect(system.database)
     blocker.autocommit = False
     with blocker.cursor() as cursor:
