@@ -130,8 +130,10 @@ int main(int argc, char **argv)
     const struct command *command;
 
     json_object_seed(0); /* before there are threads */
-    if (argc < 2)
-        return wrong_usage("a command is missing", "");
+    if (argc < 2) {
+        fprintf(stderr, "mms-worker: a command is missing ('mms-worker help' lists them)\n");
+        return EXIT_USAGE;
+    }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return command_help(0, NULL);
     command = find_command(argv[1]);
