@@ -86,12 +86,6 @@ bool buf_printf(struct buf *buf, const char *format, ...)
     return true;
 }
 
-bool buf_add_be16(struct buf *buf, uint16_t value)
-{
-    value = htobe16(value);
-    return buf_add(buf, &value, sizeof value);
-}
-
 bool buf_add_be32(struct buf *buf, uint32_t value)
 {
     value = htobe32(value);

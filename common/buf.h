@@ -34,7 +34,6 @@ bool buf_add_char(struct buf *buf, char c);
 bool buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Big-endian integers, as PostgreSQL's binary formats want them. */
-bool buf_add_be16(struct buf *buf, uint16_t value);
 bool buf_add_be32(struct buf *buf, uint32_t value);
 bool buf_add_be64(struct buf *buf, uint64_t value);
 

@@ -37,7 +37,6 @@ struct http {
     char *agent;
     struct curl_slist *request_headers;
     struct exchange *active;
-    size_t active_count;
     struct exchange *just_sent;
     CURL *free_handles[FREE_MAX]; /* easy handles to use again, with their caches */
     int free_count;
@@ -151,7 +150,6 @@ static void unlink_exchange(struct exchange *exchange)
         http->active = exchange->next;
     if (exchange->next != NULL)
         exchange->next->prev = exchange->prev;
-    http->active_count--;
 }
 
 /* Takes the transfer out of libcurl; its handle may be used again. */
@@ -420,13 +418,7 @@ void http_send(struct http *http, const struct http_request *request)
     if (http->active != NULL)
         http->active->prev = exchange;
     http->active = exchange;
-    http->active_count++;
     curl_multi_add_handle(http->multi, easy);
-}
-
-size_t http_active(const struct http *http)
-{
-    return http->active_count;
 }
 
 const char *http_header_value(const struct http_response *response, const char *name)

@@ -75,9 +75,6 @@ void http_close(struct http *http);
  */
 void http_send(struct http *http, const struct http_request *request);
 
-/* Exchanges under way. */
-size_t http_active(const struct http *http);
-
 /* The value of a kept header, or NULL. */
 const char *http_header_value(const struct http_response *response, const char *name);
 

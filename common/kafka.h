@@ -55,9 +55,6 @@ void kafka_consumer_done(struct kafka_consumer *consumer);
 /* While held back, nothing is fetched, but the group membership stays alive. */
 void kafka_consumer_hold(struct kafka_consumer *consumer, bool hold);
 
-/* How many partitions are assigned to us. */
-int kafka_consumer_partitions(const struct kafka_consumer *consumer);
-
 /*
  * Commits what is done, leaves the group and frees the consumer; a batch still in hand is not
  * committed. Blocks for as long as the brokers take, at most some seconds.
@@ -107,9 +104,6 @@ bool kafka_producer_send(struct kafka_producer *producer, const struct kafka_rec
 
 /* Records handed over and not yet reported. */
 size_t kafka_producer_pending(const struct kafka_producer *producer);
-
-/* Serves reports for at most `limit` microseconds or until none is pending; for the end. */
-void kafka_producer_drain(struct kafka_producer *producer, int64_t limit);
 
 void kafka_producer_close(struct kafka_producer *producer);
 

@@ -39,7 +39,6 @@ struct kafka_consumer {
     bool forsaken;                /* the batch in hand belongs to an assignment that has ended */
     rd_kafka_event_t *revocation; /* waits for the batch in hand */
     int64_t revoke_by;
-    int partitions;
     char reason[160]; /* why we are no settled member of the group; "" if we are */
 };
 
@@ -165,7 +164,6 @@ static void finish_revocation(struct kafka_consumer *consumer)
 {
     rd_kafka_event_destroy(consumer->revocation);
     consumer->revocation = NULL;
-    consumer->partitions = 0;
     /* What was gathered isn't stored; whoever gets the partitions reads it again. */
     pile_clear(&consumer->next);
     rd_kafka_assign(consumer->rk, NULL);
@@ -178,7 +176,6 @@ static void take_rebalance(struct kafka_consumer *consumer, rd_kafka_event_t *ev
 
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         rd_kafka_assign(consumer->rk, list);
-        consumer->partitions = list->cnt;
         if (consumer->hold)
             pause_all(consumer, true);
         set_reason(consumer, "", false);
@@ -322,11 +319,6 @@ void kafka_consumer_hold(struct kafka_consumer *consumer, bool hold)
     consumer->hold = hold;
     pause_all(consumer, hold);
     event_active(consumer->wake, EV_READ, 0);
-}
-
-int kafka_consumer_partitions(const struct kafka_consumer *consumer)
-{
-    return consumer->partitions;
 }
 
 /* ---- opening and closing ---- */

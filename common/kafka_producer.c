@@ -1,7 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
 #include "kafka.h"
 #include "kafka_conf.h"
 #include "log.h"
@@ -130,19 +129,6 @@ bool kafka_producer_send(struct kafka_producer *producer, const struct kafka_rec
 size_t kafka_producer_pending(const struct kafka_producer *producer)
 {
     return producer->pending;
-}
-
-void kafka_producer_drain(struct kafka_producer *producer, int64_t limit)
-{
-    int64_t end = clock_now() + limit;
-
-    /* rd_kafka_flush() would not serve the reports, and wait for them in vain. */
-    while (producer->pending > 0 && clock_now() < end) {
-        rd_kafka_event_t *event = rd_kafka_queue_poll(producer->queue, 50);
-
-        if (event != NULL)
-            take_event(producer, event);
-    }
 }
 
 void kafka_producer_close(struct kafka_producer *producer)

@@ -119,11 +119,6 @@ void pg_unit_int8(struct pg_unit *unit, int64_t value)
     add_param(unit, offset, false);
 }
 
-void pg_unit_time(struct pg_unit *unit, int64_t unix_us)
-{
-    pg_unit_int8(unit, pg_time_to_wire(unix_us));
-}
-
 void pg_unit_text(struct pg_unit *unit, const char *text)
 {
     size_t offset = unit->data.length;
@@ -139,6 +134,14 @@ void pg_unit_array(struct pg_unit *unit, const struct pg_array *array)
 
     pg_array_write(array, &unit->data);
     add_param(unit, offset, false);
+}
+
+void pg_unit_arrays(struct pg_unit *unit, struct pg_array *arrays, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        pg_unit_array(unit, &arrays[i]);
+        pg_array_release(&arrays[i]);
+    }
 }
 
 void pg_submit(struct pg *pg, struct pg_unit *unit)
@@ -167,6 +170,13 @@ static void arm_timer(struct pg *pg, int64_t us)
     struct timeval delay = {.tv_sec = us / CLOCK_SECOND, .tv_usec = us % CLOCK_SECOND};
 
     event_add(pg->timer, &delay);
+}
+
+/* Before the next try after so many failures in a row. */
+static void pause_after(struct pg *pg, unsigned failures)
+{
+    arm_timer(pg, PAUSE_BASE / 2 +
+                      backoff_jitter(backoff_exponential(PAUSE_BASE, PAUSE_MAX, failures)));
 }
 
 static void on_io(evutil_socket_t fd, short what, void *arg);
@@ -289,8 +299,7 @@ static void lose(struct pg *pg, const char *reason)
     pg->state = RESTING;
     pg->options.changed(pg->options.arg, pg, line);
     pg->complaining = false;
-    arm_timer(pg, PAUSE_BASE / 2 +
-                      backoff_jitter(backoff_exponential(PAUSE_BASE, PAUSE_MAX, pg->failures++)));
+    pause_after(pg, pg->failures++);
     if (busy)
         answer(pg, &reply);
 }
@@ -461,8 +470,7 @@ static void finish_unit(struct pg *pg)
         lose(pg, "the server is read-only");
     } else if (again) {
         pg->state = PAUSING;
-        arm_timer(pg, PAUSE_BASE / 2 + backoff_jitter(backoff_exponential(PAUSE_BASE, PAUSE_MAX,
-                                                                          pg->first->failures)));
+        pause_after(pg, pg->first->failures);
     } else {
         become_idle(pg);
     }

@@ -85,10 +85,11 @@ struct pg_unit *pg_unit_new(pg_done *done, void *arg);
 /* Begins the next statement; the parameters that follow are its $1, $2, … */
 void pg_unit_statement(struct pg_unit *unit, const char *sql);
 void pg_unit_int8(struct pg_unit *unit, int64_t value);
-void pg_unit_time(struct pg_unit *unit, int64_t unix_us);
 void pg_unit_text(struct pg_unit *unit, const char *text);
 /* Copies the array in its wire form. */
 void pg_unit_array(struct pg_unit *unit, const struct pg_array *array);
+/* The same for `count` arrays, which are released. */
+void pg_unit_arrays(struct pg_unit *unit, struct pg_array *arrays, size_t count);
 
 /* Hands the unit over; it is freed after its callback returned PG_FINISHED. */
 void pg_submit(struct pg *pg, struct pg_unit *unit);

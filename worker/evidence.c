@@ -98,14 +98,6 @@ static void batch_add_slot(struct batch *batch, const struct slot_move *move)
 
 /* ---- statements ---- */
 
-static void add_arrays(struct pg_unit *unit, struct pg_array *arrays, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        pg_unit_array(unit, &arrays[i]);
-        pg_array_release(&arrays[i]);
-    }
-}
-
 static void lock_statement(struct pg_unit *unit, const struct batch *batch)
 {
     struct pg_array ids;
@@ -116,7 +108,7 @@ static void lock_statement(struct pg_unit *unit, const struct batch *batch)
     for (size_t i = 0; i < batch->delivery_count; i++)
         pg_array_add_text(&ids, batch->deliveries[i]->destination_id);
     pg_unit_statement(unit, sql_evidence_lock);
-    add_arrays(unit, &ids, 1);
+    pg_unit_arrays(unit, &ids, 1);
 }
 
 static void slots_statement(struct pg_unit *unit, const struct batch *batch)
@@ -132,7 +124,7 @@ static void slots_statement(struct pg_unit *unit, const struct batch *batch)
         pg_array_add_time(&a[2], batch->slots[i].next_slot_at);
     }
     pg_unit_statement(unit, sql_evidence_slots);
-    add_arrays(unit, a, 3);
+    pg_unit_arrays(unit, a, 3);
 }
 
 static void add_status(struct pg_array *array, int number)
@@ -202,7 +194,7 @@ static size_t attempts_statement(struct pg_unit *unit, const struct batch *batch
     }
     if (count > 0) {
         pg_unit_statement(unit, sql_evidence_attempts);
-        add_arrays(unit, a, ATTEMPT_COLUMNS);
+        pg_unit_arrays(unit, a, ATTEMPT_COLUMNS);
         pg_unit_text(unit, batch->evidence->options.worker);
     }
     return count;
@@ -227,7 +219,7 @@ static void release_statement(struct pg_unit *unit, const struct batch *batch)
         pg_array_add_time(&a[3], d->lease_until);
     }
     pg_unit_statement(unit, sql_evidence_release);
-    add_arrays(unit, a, 4);
+    pg_unit_arrays(unit, a, 4);
 }
 
 /* When its destination must be looked at because of this delivery; 0: not. */
@@ -264,7 +256,7 @@ static void wake_statement(struct pg_unit *unit, const struct batch *batch)
     }
     if (count > 0) {
         pg_unit_statement(unit, sql_evidence_wake);
-        add_arrays(unit, a, 6);
+        pg_unit_arrays(unit, a, 6);
     }
     for (size_t i = 0; i < 6; i++)
         pg_array_release(&a[i]);

@@ -90,15 +90,6 @@ static void arrays_init(struct pg_array *arrays, const enum pg_type *types, int 
         pg_array_init(&arrays[i], types[i]);
 }
 
-static void arrays_give(struct pg_unit *unit, struct pg_array *arrays, int count)
-{
-    for (int i = 0; i < count; i++) {
-        if (unit != NULL)
-            pg_unit_array(unit, &arrays[i]);
-        pg_array_release(&arrays[i]);
-    }
-}
-
 static void add_bytes(struct pg_array *array, const void *bytes, size_t length)
 {
     if (bytes == NULL)
@@ -236,22 +227,21 @@ static void submit_range(struct range *range)
     struct intake *intake = range->intake;
     struct pg_unit *unit = pg_unit_new(range_done, range);
     struct pg_array events[E_COUNT], rejected[R_COUNT];
-    struct pg_array woken;
 
     arrays_init(events, event_types, E_COUNT);
     arrays_init(rejected, rejected_types, R_COUNT);
     judge(intake, range, events, rejected);
-    woken = events[E_DESTINATION_ID];
     pg_unit_statement(unit, sql_reject);
-    arrays_give(unit, rejected, R_COUNT);
+    pg_unit_arrays(unit, rejected, R_COUNT);
     pg_unit_text(unit, intake->options.worker);
     pg_unit_statement(unit, sql_intake);
     for (int i = 0; i < E_COUNT; i++)
         pg_unit_array(unit, &events[i]);
     pg_unit_text(unit, intake->options.worker);
     pg_unit_statement(unit, sql_intake_wake);
-    pg_unit_array(unit, &woken);
-    arrays_give(NULL, events, E_COUNT);
+    pg_unit_array(unit, &events[E_DESTINATION_ID]);
+    for (int i = 0; i < E_COUNT; i++)
+        pg_array_release(&events[i]);
     pg_submit(intake->options.pg, unit);
 }
 

@@ -146,10 +146,7 @@ static void attempt_marks(struct pg_unit *unit, const struct mark *mark)
         pg_array_add_uuid(&a[3], mark->result_id);
     }
     pg_unit_statement(unit, sql_published_attempts);
-    for (int i = 0; i < 4; i++) {
-        pg_unit_array(unit, &a[i]);
-        pg_array_release(&a[i]);
-    }
+    pg_unit_arrays(unit, a, 4);
 }
 
 static void rejected_marks(struct pg_unit *unit, const struct mark *mark)
@@ -167,10 +164,7 @@ static void rejected_marks(struct pg_unit *unit, const struct mark *mark)
         pg_array_add_int8(&a[2], mark->number);
     }
     pg_unit_statement(unit, sql_published_rejected);
-    for (int i = 0; i < 3; i++) {
-        pg_unit_array(unit, &a[i]);
-        pg_array_release(&a[i]);
-    }
+    pg_unit_arrays(unit, a, 3);
 }
 
 static void write_marks(struct results *results)

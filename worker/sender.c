@@ -167,11 +167,6 @@ void sender_send(struct sender *sender, struct delivery *delivery)
     http_send(sender->http, &http_request);
 }
 
-size_t sender_active(const struct sender *sender)
-{
-    return http_active(sender->http);
-}
-
 struct sender *sender_open(const struct sender_options *options)
 {
     struct sender *sender = mem_zalloc(sizeof *sender);

@@ -30,7 +30,4 @@ void sender_close(struct sender *sender);
 /* Sends `delivery`, whose request is built; takes it over. */
 void sender_send(struct sender *sender, struct delivery *delivery);
 
-/* Exchanges under way. */
-size_t sender_active(const struct sender *sender);
-
 #endif
