@@ -71,17 +71,23 @@ bool buf_add_char(struct buf *buf, char c)
 
 bool buf_printf(struct buf *buf, const char *format, ...)
 {
+    size_t room = buf->data != NULL ? buf->capacity - buf->length : 0;
     va_list args;
     int length;
 
+    /* Most often it fits where we are; then the format is gone through once. */
     va_start(args, format);
-    length = vsnprintf(NULL, 0, format, args);
+    length = vsnprintf(room > 0 ? buf->data + buf->length : NULL, room, format, args);
     va_end(args);
-    if (length < 0 || !buf_reserve(buf, (size_t)length))
-        return false;
-    va_start(args, format);
-    vsnprintf(buf->data + buf->length, (size_t)length + 1, format, args);
-    va_end(args);
+    if (length < 0 || (size_t)length > buf->max - buf->length || (size_t)length >= room) {
+        if (room > 0)
+            buf->data[buf->length] = '\0';
+        if (length < 0 || !buf_reserve(buf, (size_t)length))
+            return false;
+        va_start(args, format);
+        vsnprintf(buf->data + buf->length, (size_t)length + 1, format, args);
+        va_end(args);
+    }
     buf->length += (size_t)length;
     return true;
 }

@@ -127,6 +127,36 @@ bool json_escape(struct buf *buf, const char *text)
     return json_escape_bytes(buf, text, strlen(text));
 }
 
+void json_add_name(struct buf *buf, const char *name)
+{
+    if (buf->length > 0 && buf->data[buf->length - 1] != '{')
+        buf_add_char(buf, ',');
+    buf_add_char(buf, '"');
+    buf_add_string(buf, name);
+    buf_add_string(buf, "\":");
+}
+
+void json_add_text(struct buf *buf, const char *name, const char *text)
+{
+    json_add_name(buf, name);
+    if (text == NULL)
+        buf_add_string(buf, "null");
+    else
+        json_escape(buf, text);
+}
+
+void json_add_integer(struct buf *buf, const char *name, int64_t number)
+{
+    json_add_name(buf, name);
+    buf_printf(buf, "%lld", (long long)number);
+}
+
+void json_add_bool(struct buf *buf, const char *name, bool value)
+{
+    json_add_name(buf, name);
+    buf_add_string(buf, value ? "true" : "false");
+}
+
 static int append_chunk(const char *bytes, size_t length, void *buf)
 {
     return buf_add(buf, bytes, length) ? 0 : -1;

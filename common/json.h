@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "buf.h"
 
@@ -35,6 +36,15 @@ enum json_fault json_parse(const char *bytes, size_t length, json_t **ret_value,
 /* Appends `text` (UTF-8) as a JSON string with its quotes. */
 bool json_escape(struct buf *buf, const char *text);
 bool json_escape_bytes(struct buf *buf, const char *bytes, size_t length);
+
+/*
+ * Write an object member by member, without building it first: '{', the members, '}'. The comma
+ * before a member is theirs. A NULL text becomes null.
+ */
+void json_add_name(struct buf *buf, const char *name);
+void json_add_text(struct buf *buf, const char *name, const char *text);
+void json_add_integer(struct buf *buf, const char *name, int64_t number);
+void json_add_bool(struct buf *buf, const char *name, bool value);
 
 /* Appends any value as compact JSON. */
 bool json_append(struct buf *buf, const json_t *value);

@@ -53,13 +53,12 @@ static void add_quoted(struct buf *line, const char *text)
 
 static void add_json_field(struct buf *line, const struct log_field *field)
 {
-    buf_add_char(line, ',');
-    json_escape(line, field->name);
-    buf_add_char(line, ':');
-    if (field->kind == LOG_FIELD_INTEGER)
-        buf_printf(line, "%lld", (long long)field->integer);
-    else
+    if (field->kind == LOG_FIELD_INTEGER) {
+        json_add_integer(line, field->name, field->integer);
+    } else {
+        json_add_name(line, field->name);
         add_quoted(line, field->string);
+    }
 }
 
 static void add_text_field(struct buf *line, const struct log_field *field)
@@ -86,9 +85,10 @@ void log_write(enum log_level level, const char *message, const struct log_field
     if (as_text) {
         buf_printf(&line, "%s %-5s %s", now, level_names[level], message);
     } else {
-        buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", now,
-                   level_names[level]);
-        json_escape(&line, message);
+        buf_add_char(&line, '{');
+        json_add_text(&line, "time", now);
+        json_add_text(&line, "level", level_names[level]);
+        json_add_text(&line, "message", message);
     }
     for (; fields->kind != LOG_FIELD_NONE; fields++) {
         if (fields->kind == LOG_FIELD_LEFT_OUT ||

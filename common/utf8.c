@@ -36,11 +36,27 @@ static size_t sequence(const unsigned char *s, size_t left)
     return length;
 }
 
+/* How many bytes from `s` on are surely ASCII without NUL: most texts are nothing else. */
+static size_t plain_run(const unsigned char *s, size_t left)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t tops = UINT64_C(0x8080808080808080);
+    uint64_t word;
+    size_t run = 0;
+
+    for (; left - run >= sizeof word; run += sizeof word) {
+        memcpy(&word, s + run, sizeof word);
+        if (((word | (word - ones)) & tops) != 0)
+            break;
+    }
+    return run;
+}
+
 bool utf8_valid(const char *bytes, size_t length)
 {
     const unsigned char *s = (const unsigned char *)bytes;
 
-    for (size_t i = 0; i < length;) {
+    for (size_t i = plain_run(s, length); i < length; i += plain_run(s + i, length - i)) {
         size_t step = sequence(s + i, length - i);
 
         if (step == 0)
@@ -91,7 +107,8 @@ bool utf8_clean(struct buf *buf, const char *bytes, size_t length)
 
     for (size_t i = 0; i < length && fits;) {
         size_t room = buf->max - buf->length;
-        size_t run = i;
+        size_t left = length - i;
+        size_t run = i + plain_run(s + i, left < room ? left : room);
         size_t step;
 
         /* Only whole characters: what is cut off must leave valid UTF-8 behind. */

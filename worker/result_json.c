@@ -1,31 +1,19 @@
 #include "worker/result_json.h"
 
-#include <string.h>
-
 #include "common/clock.h"
 #include "common/json.h"
 
-static void add_name(struct buf *out, const char *name)
-{
-    buf_printf(out, "%s\"%s\":", out->data[out->length - 1] == '{' ? "" : ",", name);
-}
-
 static void add_text(struct buf *out, const char *name, const char *text)
 {
-    add_name(out, name);
-    if (text == NULL || text[0] == '\0')
-        buf_add_string(out, "null");
-    else
-        json_escape(out, text);
+    json_add_text(out, name, text != NULL && text[0] != '\0' ? text : NULL);
 }
 
 static void add_number(struct buf *out, const char *name, int number)
 {
-    add_name(out, name);
     if (number == 0)
-        buf_add_string(out, "null");
+        json_add_text(out, name, NULL);
     else
-        buf_printf(out, "%d", number);
+        json_add_integer(out, name, number);
 }
 
 static void add_moment(struct buf *out, const char *name, int64_t at)
@@ -37,11 +25,18 @@ static void add_moment(struct buf *out, const char *name, int64_t at)
 
 static void add_id(struct buf *out, const unsigned char *id)
 {
-    add_name(out, "result_id");
-    buf_add_char(out, '"');
-    for (int i = 0; i < 16; i++)
-        buf_printf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", id[i]);
-    buf_add_char(out, '"');
+    static const char digits[] = "0123456789abcdef";
+    char text[37];
+    char *t = text;
+
+    for (int i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *t++ = '-';
+        *t++ = digits[id[i] >> 4];
+        *t++ = digits[id[i] & 15];
+    }
+    *t = '\0';
+    add_text(out, "result_id", text);
 }
 
 void result_json_write(const struct result *result, struct buf *out)
@@ -55,8 +50,7 @@ void result_json_write(const struct result *result, struct buf *out)
     add_text(out, "connection_id", result->connection_id);
     add_number(out, "attempt", result->attempt);
     add_text(out, "outcome", result->outcome);
-    add_name(out, "final");
-    buf_add_string(out, result->final ? "true" : "false");
+    json_add_bool(out, "final", result->final);
     add_text(out, "reason", result->reason);
     add_number(out, "http_status", result->http_status);
     add_text(out, "message_sid", result->message_sid);

@@ -1,6 +1,5 @@
 #include "worker/sender.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,28 +33,37 @@ static char *mask(const struct delivery *delivery, const char *bytes, size_t len
     return buf_detach(&text);
 }
 
-static char *dump(json_t *value)
-{
-    struct buf text;
-
-    buf_init(&text, EVIDENCE_MAX_BYTES);
-    json_append(&text, value);
-    json_decref(value);
-    return buf_detach(&text);
-}
-
 static void keep_headers(struct delivery *delivery, const struct http_response *response)
 {
-    json_t *headers = json_object();
+    struct buf json;
 
+    buf_init(&json, EVIDENCE_MAX_BYTES);
+    buf_add_char(&json, '{');
     for (int i = 0; i < response->header_count; i++) {
         const char *value = response->headers[i].value;
         char *masked = mask(delivery, value, strlen(value), sizeof response->headers[i].value);
 
-        json_object_set_new(headers, response->headers[i].name, json_string(masked));
+        json_add_text(&json, response->headers[i].name, masked);
         free(masked);
     }
-    delivery->response_headers = dump(headers);
+    buf_add_char(&json, '}');
+    delivery->response_headers = buf_detach(&json);
+}
+
+static void keep_timing(struct delivery *delivery, const struct http_response *response)
+{
+    struct buf json;
+
+    buf_init(&json, EVIDENCE_MAX_BYTES);
+    buf_add_char(&json, '{');
+    json_add_integer(&json, "lookup", response->lookup_us);
+    json_add_integer(&json, "connect", response->connect_us);
+    json_add_integer(&json, "tls", response->tls_us);
+    json_add_integer(&json, "first_byte", response->first_byte_us);
+    json_add_integer(&json, "total", response->total_us);
+    json_add_bool(&json, "new_connection", response->new_connection);
+    buf_add_char(&json, '}');
+    delivery->timing = buf_detach(&json);
 }
 
 static void keep_answer(struct delivery *delivery, const struct http_response *response)
@@ -65,11 +73,7 @@ static void keep_answer(struct delivery *delivery, const struct http_response *r
         delivery->response_body =
             mask(delivery, response->body, response->body_length, EVIDENCE_MAX_BYTES);
     }
-    delivery->timing = dump(
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}", "lookup", (json_int_t)response->lookup_us,
-                  "connect", (json_int_t)response->connect_us, "tls", (json_int_t)response->tls_us,
-                  "first_byte", (json_int_t)response->first_byte_us, "total",
-                  (json_int_t)response->total_us, "new_connection", response->new_connection));
+    keep_timing(delivery, response);
 }
 
 static void mask_field(const struct delivery *delivery, char *field, size_t size)

@@ -1,7 +1,6 @@
 #include "worker/twilio.h"
 
 #include <curl/curl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,26 +40,38 @@ static void build_form(const struct destination *destination, const struct messa
     request->form = buf_detach(&form);
 }
 
+static void add_if_set(struct buf *json, const char *name, const char *text)
+{
+    if (text != NULL)
+        json_add_text(json, name, text);
+}
+
 static void build_evidence(const struct destination *destination, const struct message *message,
                            struct twilio_request *request)
 {
-    json_t *media = json_array();
-    json_t *evidence;
-    struct buf text;
+    struct buf json;
 
-    for (int i = 0; i < message->media_count; i++)
-        json_array_append_new(media, json_string(message->media_urls[i]));
-    evidence = json_pack("{s:s, s:s, s:{s:s, s:s*, s:s*, s:s, s:o}}", "method", "POST", "url",
-                         request->url, "parameters", "To", message->to, "From", destination->from,
-                         "MessagingServiceSid", destination->messaging_service_sid, "Body",
-                         message->body, "MediaUrl", media);
-    buf_init(&text, EVIDENCE_MAX_BYTES);
-    if (evidence == NULL || !json_append(&text, evidence)) {
-        buf_clear(&text);
-        buf_add_string(&text, "null");
+    buf_init(&json, EVIDENCE_MAX_BYTES);
+    buf_add_char(&json, '{');
+    json_add_text(&json, "method", "POST");
+    json_add_text(&json, "url", request->url);
+    json_add_name(&json, "parameters");
+    buf_add_char(&json, '{');
+    json_add_text(&json, "To", message->to);
+    add_if_set(&json, "From", destination->from);
+    add_if_set(&json, "MessagingServiceSid", destination->messaging_service_sid);
+    json_add_text(&json, "Body", message->body);
+    json_add_name(&json, "MediaUrl");
+    for (int i = 0; i < message->media_count; i++) {
+        buf_add_char(&json, i == 0 ? '[' : ',');
+        json_escape(&json, message->media_urls[i]);
     }
-    request->evidence = buf_detach(&text);
-    json_decref(evidence);
+    buf_add_string(&json, message->media_count > 0 ? "]}}" : "[]}}");
+    if (json.overflow) {
+        buf_clear(&json);
+        buf_add_string(&json, "null");
+    }
+    request->evidence = buf_detach(&json);
 }
 
 /* RFC 4648 base64, for the one thing that needs it. */

@@ -225,6 +225,27 @@ static void appends_compact_json(void **state)
     }
 }
 
+static void writes_an_object_member_by_member(void **state)
+{
+    struct buf buf;
+
+    (void)state;
+    buf_init(&buf, 1000);
+    buf_add_char(&buf, '{');
+    json_add_text(&buf, "text", "a\"b");
+    json_add_text(&buf, "nothing", NULL);
+    json_add_integer(&buf, "least", INT64_MIN);
+    json_add_bool(&buf, "yes", true);
+    json_add_name(&buf, "inner");
+    buf_add_char(&buf, '{');
+    json_add_bool(&buf, "no", false);
+    buf_add_string(&buf, "}}");
+    assert_string_equal(buf.data, "{\"text\":\"a\\\"b\",\"nothing\":null,"
+                                  "\"least\":-9223372036854775808,\"yes\":true,"
+                                  "\"inner\":{\"no\":false}}");
+    buf_release(&buf);
+}
+
 static void members(void **state)
 {
     json_t *object = json_pack("{s:s, s:i, s:n}", "text", "abc", "number", 7, "nothing");
@@ -256,6 +277,7 @@ int main(void)
         cmocka_unit_test(escapes_strings),
         cmocka_unit_test(escaping_says_when_it_does_not_fit),
         cmocka_unit_test(appends_compact_json),
+        cmocka_unit_test(writes_an_object_member_by_member),
         cmocka_unit_test(members),
     };
 

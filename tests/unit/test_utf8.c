@@ -187,6 +187,31 @@ static void cleaning_cuts_whole_characters(void **state)
     }
 }
 
+/* Plain text is looked at in words; one odd byte among it is found wherever it stands. */
+static void one_odd_byte_is_found_everywhere(void **state)
+{
+    static const char odd[] = {'\0', '\x80', '\xff', '\xc3'};
+
+    (void)state;
+    for (size_t length = 1; length <= 24; length++) {
+        for (size_t at = 0; at < length * COUNT(odd); at++) {
+            char bytes[24], expected[32];
+            struct buf buf;
+
+            memset(bytes, '\x01', sizeof bytes);
+            bytes[at % length] = odd[at / length];
+            assert_int_equal(utf8_valid(bytes, length), odd[at / length] == '\0');
+            memset(expected, '\x01', sizeof expected);
+            memcpy(expected + at % length, FFFD, 3);
+            buf_init(&buf, 100);
+            assert_true(utf8_clean(&buf, bytes, length));
+            assert_int_equal(buf.length, length + 2);
+            assert_memory_equal(buf.data, expected, length + 2);
+            buf_release(&buf);
+        }
+    }
+}
+
 /* Any bytes at any bound: valid UTF-8, within the bound, and never fewer characters than fit. */
 static void cleaning_always_ends_in_utf8(void **state)
 {
@@ -225,6 +250,7 @@ int main(void)
         cmocka_unit_test(finds_control_characters),
         cmocka_unit_test(cleans_what_strangers_say),
         cmocka_unit_test(cleaning_cuts_whole_characters),
+        cmocka_unit_test(one_odd_byte_is_found_everywhere),
         cmocka_unit_test(cleaning_always_ends_in_utf8),
     };
 
