@@ -107,7 +107,7 @@ static void lock_statement(struct pg_unit *unit, const struct batch *batch)
         pg_array_add_text(&ids, batch->slots[i].destination_id);
     for (size_t i = 0; i < batch->delivery_count; i++)
         pg_array_add_text(&ids, batch->deliveries[i]->destination_id);
-    pg_unit_statement(unit, sql_evidence_lock);
+    pg_unit_statement(unit, sql_pacing_lock);
     pg_unit_arrays(unit, &ids, 1);
 }
 

@@ -225,6 +225,7 @@ static enum pg_next range_done(void *arg, const struct pg_reply *reply)
 static void submit_range(struct range *range)
 {
     struct intake *intake = range->intake;
+    const char *const wake[] = {sql_intake_pacing, sql_pacing_lock, sql_intake_wake};
     struct pg_unit *unit = pg_unit_new(range_done, range);
     struct pg_array events[E_COUNT], rejected[R_COUNT];
 
@@ -238,8 +239,10 @@ static void submit_range(struct range *range)
     for (int i = 0; i < E_COUNT; i++)
         pg_unit_array(unit, &events[i]);
     pg_unit_text(unit, intake->options.worker);
-    pg_unit_statement(unit, sql_intake_wake);
-    pg_unit_array(unit, &events[E_DESTINATION_ID]);
+    for (size_t i = 0; i < sizeof wake / sizeof wake[0]; i++) {
+        pg_unit_statement(unit, wake[i]);
+        pg_unit_array(unit, &events[E_DESTINATION_ID]);
+    }
     for (int i = 0; i < E_COUNT; i++)
         pg_array_release(&events[i]);
     pg_submit(intake->options.pg, unit);

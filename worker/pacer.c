@@ -24,6 +24,15 @@
 
 /* With nothing known to be due: finds what other workers left, and keeps the clock fresh. */
 #define POLL_INTERVAL CLOCK_SECOND
+/*
+ * Claims look only at what is due from the last known first moment on: whatever was due before is
+ * gone, and walking through it costs, while a long transaction keeps PostgreSQL from cleaning up. A
+ * wake-up may become visible later than it says, when its commit is slow; what exceeds this
+ * allowance is found by a look at everything, every so often.
+ */
+#define FLOOR_ALLOWANCE     (3 * CLOCK_SECOND)
+#define WHOLE_LOOK_INTERVAL (10 * CLOCK_SECOND)
+
 /* Claims follow each other no faster, so that each finds a batch worth its round trip. */
 #define CLAIM_INTERVAL (10 * CLOCK_MS)
 
@@ -65,6 +74,8 @@ struct pacer {
     bool stopped;
     int claim_max;
     int64_t last_claim;
+    int64_t floor;         /* nothing is due before this (database clock) */
+    int64_t whole_look_at; /* monotonic: when that is not to be relied on again */
     struct waiting *waiting;
     int live;
 };
@@ -322,6 +333,7 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
 {
     struct pacer *pacer = arg;
     const PGresult *rows, *next;
+    int64_t next_due, now;
     int count;
 
     pacer->claiming = false;
@@ -332,7 +344,10 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
     rows = reply->results[1];
     next = reply->results[2];
     count = PQntuples(rows);
-    db_clock_sample(pacer->options.clock, pg_time(next, 0, 0), reply->sent, reply->received);
+    now = pg_time(next, 0, 0);
+    next_due = pg_is_null(next, 0, 1) ? INT64_MAX : pg_time(next, 0, 1);
+    pacer->floor = (next_due < now ? next_due : now) - FLOOR_ALLOWANCE;
+    db_clock_sample(pacer->options.clock, now, reply->sent, reply->received);
     if (pacer->options.clock->stepped)
         log_warn("the database's clock jumped; slots follow it");
     for (int row = 0; row < count; row++)
@@ -340,12 +355,23 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
     if (pacer->claim_max < CLAIM_MAX)
         pacer->claim_max++;
     if (!pacer->stopped)
-        plan(pacer, pg_is_null(next, 0, 1) ? INT64_MAX : pg_time(next, 0, 1));
+        plan(pacer, next_due);
     return PG_FINISHED;
+}
+
+/* From when on to look for what is due, as the statements want it. */
+static const char *look_from(struct pacer *pacer, char text[CLOCK_TEXT_SIZE])
+{
+    if (clock_now() < pacer->whole_look_at)
+        return clock_format(pacer->floor, text);
+    pacer->whole_look_at = clock_now() + WHOLE_LOOK_INTERVAL;
+    return "-infinity";
 }
 
 static void claim(struct pacer *pacer)
 {
+    char floor_text[CLOCK_TEXT_SIZE];
+    const char *floor;
     int room = pacer->options.live_max - pacer->live;
     struct pg_unit *unit;
 
@@ -353,10 +379,12 @@ static void claim(struct pacer *pacer)
         return;
     if (room > pacer->claim_max)
         room = pacer->claim_max;
+    floor = look_from(pacer, floor_text);
     unit = pg_unit_new(claim_done, pacer);
     pg_unit_statement(unit, sql_claim_lock);
     pg_unit_int8(unit, PACE_LOOK_AHEAD);
     pg_unit_int8(unit, room > 0 ? room : 0);
+    pg_unit_text(unit, floor);
     pg_unit_statement(unit, sql_claim);
     pg_unit_int8(unit, PACE_LOOK_AHEAD);
     pg_unit_int8(unit, pacer->options.lease);
@@ -364,6 +392,7 @@ static void claim(struct pacer *pacer)
     pg_unit_int8(unit, PACE_START_WINDOW);
     pg_unit_text(unit, pacer->options.worker);
     pg_unit_statement(unit, sql_claim_next);
+    pg_unit_text(unit, floor);
     pacer->claiming = true;
     pacer->last_claim = clock_now();
     claims_metric.value++;

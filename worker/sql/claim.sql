@@ -6,24 +6,39 @@
 -- really began, the next one may begin only after the last moment at which this one could have
 -- (a worker doesn't start later than that), plus the spacing. The confirmation of the start
 -- (evidence_slots.sql) moves it to the real start plus the spacing.
+--
+-- The two deliveries at the head are looked for from pending_from on, past those that are gone.
+-- Where that finds fewer than two, everything is looked at: nothing is left behind for good.
 with looked_at as materialized (
-    select p.destination_id, p.next_slot_at, p.parked_until, p.trouble, d.type, d.config, d.updated_at,
+    select p.ctid as place, p.destination_id, p.next_slot_at, p.parked_until, p.pending_from,
+           p.trouble, d.type, d.config, d.updated_at,
            d.id is not null and d.disabled_at is null as enabled, clock_timestamp() as now
-      from unnest(current_setting('mms.claiming')::text[]) as k(destination_id)
-      join mms.pacing p on p.destination_id = k.destination_id
+      from mms.pacing p
       left join mms.destinations d on d.id = p.destination_id
+     where p.ctid = any(current_setting('mms.claiming')::tid[])
 ), head as materialized (
-    select l.*, q.id[1] as delivery_id, q.due_at[2] as next_due_at,
-           greatest(l.next_slot_at, l.parked_until, l.now, q.due_at[1]) as slot_at
+    select l.*, q.id[1] as delivery_id, q.at[1] as first_at, q.at[2] as second_at,
+           greatest(l.next_slot_at, l.parked_until, l.now, q.at[1]) as slot_at
       from looked_at l
       left join lateral (
            select array_agg(h.id order by h.next_attempt_at, h.id) as id,
-                  array_agg(h.next_attempt_at order by h.next_attempt_at, h.id) as due_at
+                  array_agg(h.next_attempt_at order by h.next_attempt_at, h.id) as at
              from (select w.id, w.next_attempt_at
                      from mms.deliveries w
                     where w.destination_id = l.destination_id and w.state = 'pending'
+                      and w.next_attempt_at >= l.pending_from and l.enabled
                     order by w.next_attempt_at, w.id
-                    limit 2) h) q on l.enabled
+                    limit 2) h) near on true
+      left join lateral (
+           select array_agg(h.id order by h.next_attempt_at, h.id) as id,
+                  array_agg(h.next_attempt_at order by h.next_attempt_at, h.id) as at
+             from (select w.id, w.next_attempt_at
+                     from mms.deliveries w
+                    where w.destination_id = l.destination_id and w.state = 'pending'
+                      and l.enabled and l.pending_from > '-infinity' and near.id[2] is null
+                    order by w.next_attempt_at, w.id
+                    limit 2) h) whole on true
+      cross join lateral (select coalesce(whole.id, near.id) as id, coalesce(whole.at, near.at) as at) q
 ), decided as materialized (
     select h.*,
            h.slot_at + ($3::int8 + $4::int8) * interval '1 microsecond' as reserved_until,
@@ -32,13 +47,15 @@ with looked_at as materialized (
       from head h
 ), moved as (
     update mms.pacing p
-       set next_slot_at = case when d.claimed then d.reserved_until else p.next_slot_at end,
+       set era = greatest(p.era, mms.era()),
+           pending_from = coalesce(d.first_at, p.pending_from),
+           next_slot_at = case when d.claimed then d.reserved_until else p.next_slot_at end,
            due_at = case when d.delivery_id is null then 'infinity'
                          when not d.claimed then d.slot_at
-                         when d.next_due_at is null then 'infinity'
-                         else greatest(d.reserved_until, d.next_due_at) end
+                         when d.second_at is null then 'infinity'
+                         else greatest(d.reserved_until, d.second_at) end
       from decided d
-     where p.destination_id = d.destination_id
+     where p.ctid = d.place
 ), claimed as (
     update mms.deliveries w
        set state = 'sending',

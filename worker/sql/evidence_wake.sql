@@ -16,7 +16,9 @@ with input as (
       left join mms.destinations d on d.id = u.destination_id
 )
 update mms.pacing p
-   set trouble = case when w.parked_until is not null then p.trouble + 1
+   set era = greatest(p.era, mms.era()),
+       pending_from = case when w.wake_at is not null then '-infinity' else p.pending_from end,
+       trouble = case when w.parked_until is not null then p.trouble + 1
                       when w.well then 0 else p.trouble end,
        parked_until = case when w.parked_until is not null
                            then greatest(p.parked_until, w.parked_until)
@@ -32,4 +34,11 @@ update mms.pacing p
                max(i.parked_reason) as parked_reason, bool_or(i.well) as well
           from input i
          group by i.destination_id) w
+ cross join lateral (
+       select q.era
+         from mms.pacing q
+        where q.destination_id = w.destination_id
+        order by q.era desc
+        limit 1) newest
  where p.destination_id = w.destination_id
+   and p.era = newest.era
