@@ -12,6 +12,7 @@
 #include "common/metrics.h"
 #include "sql.h"
 #include "worker/result_json.h"
+#include "worker/sweep.h"
 
 /* Marks are gathered for this long before they are written. */
 #define MARK_LINGER (20 * CLOCK_MS)
@@ -54,6 +55,7 @@ struct results {
     size_t published_count;
     bool marking;
     bool sweeping_attempts, sweeping_rejected; /* the query is on its way */
+    struct sweep sweep;
     size_t swept;           /* marks of the last sweep that are not settled yet */
     bool attempts_again;    /* when they are, look for results again: the batch was full */
     bool rejected_again;    /* … for rejected events */
@@ -379,12 +381,15 @@ static enum pg_next attempts_found(void *arg, const struct pg_reply *reply)
     int count;
 
     results->sweeping_attempts = false;
+    results->sweep.whole_at = reply->status == PG_OK ? results->sweep.whole_at : 0;
     if (reply->status != PG_OK || results->stopped)
         return PG_FINISHED;
     count = PQntuples(reply->results[0]);
     for (int row = 0; row < count; row++)
         publish_swept(results, reply->results[0], row);
     results->attempts_again = count == SWEEP_MAX;
+    if (results->attempts_again)
+        results->sweep.whole_at = 0;
     if (count > 0)
         log_info("publishing results that were left over", log_int("count", count));
     return PG_FINISHED;
@@ -402,6 +407,7 @@ static void sweep_attempts(struct results *results)
     pg_unit_statement(unit, sql_outbox_attempts);
     pg_unit_int8(unit, SWEEP_AGE);
     pg_unit_int8(unit, SWEEP_MAX);
+    pg_unit_int8(unit, sweep_reach(&results->sweep));
     pg_submit(results->options.pg, unit);
 }
 
@@ -537,6 +543,7 @@ static void on_sweep_timer(evutil_socket_t fd, short what, void *arg)
 void results_hold(struct results *results, bool hold)
 {
     results->hold = hold;
+    results->sweep.whole_at = 0;
 }
 
 void results_stop(struct results *results)

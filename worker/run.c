@@ -23,6 +23,7 @@
 #include "worker/results.h"
 #include "worker/schema.h"
 #include "worker/sender.h"
+#include "worker/sweep.h"
 
 /* Deliveries in one worker's hands at a time, and connections to Twilio. Bounds memory. */
 #define LIVE_MAX 2000
@@ -52,6 +53,7 @@ struct worker {
     struct event *lease_timer;
     struct event *stop_timer;
     bool lease_sweeping;
+    struct sweep lease_sweep;
     bool stopping;
     bool failed;
     int64_t stop_by;    /* for what is in flight */
@@ -205,6 +207,8 @@ static enum pg_next leases_taken(void *arg, const struct pg_reply *reply)
     struct worker *worker = arg;
 
     worker->lease_sweeping = false;
+    if (reply->status != PG_OK || PQntuples(reply->results[0]) == LEASE_SWEEP_MAX)
+        worker->lease_sweep.whole_at = 0;
     if (reply->status == PG_OK && PQntuples(reply->results[0]) > 0) {
         lost_metric.value += PQntuples(reply->results[0]);
         log_warn("took over deliveries whose worker was lost; they are unknown now",
@@ -230,6 +234,7 @@ static void on_lease_timer(evutil_socket_t fd, short what, void *arg)
     pg_unit_statement(unit, sql_lease);
     pg_unit_int8(unit, LEASE_SWEEP_MAX);
     pg_unit_text(unit, worker->name);
+    pg_unit_int8(unit, sweep_reach(&worker->lease_sweep));
     pg_submit(worker->evidence_pg, unit);
 }
 

@@ -9,11 +9,10 @@ update mms.pacing p
   from unnest($1::text[], $2::timestamptz[], $3::timestamptz[])
        as s(destination_id, reserved_until, next_slot_at)
  cross join lateral (
-       select q.era
+       select q.ctid as place
          from mms.pacing q
         where q.destination_id = s.destination_id
         order by q.era desc
         limit 1) newest
- where p.destination_id = s.destination_id
-   and p.era = newest.era
+ where p.ctid = newest.place
    and p.next_slot_at = s.reserved_until

@@ -35,10 +35,9 @@ update mms.pacing p
           from input i
          group by i.destination_id) w
  cross join lateral (
-       select q.era
+       select q.ctid as place
          from mms.pacing q
         where q.destination_id = w.destination_id
         order by q.era desc
         limit 1) newest
- where p.destination_id = w.destination_id
-   and p.era = newest.era
+ where p.ctid = newest.place

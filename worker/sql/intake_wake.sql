@@ -9,12 +9,11 @@ update mms.pacing p
   from (select distinct u.destination_id
           from unnest($1::text[]) as u(destination_id)) k
  cross join lateral (
-       select q.era
+       select q.ctid as place
          from mms.pacing q
         where q.destination_id = k.destination_id
         order by q.era desc
         limit 1) newest
- where p.destination_id = k.destination_id
-   and p.era = newest.era
+ where p.ctid = newest.place
    and (p.due_at > greatest(p.next_slot_at, p.parked_until, clock_timestamp())
         or p.pending_from > transaction_timestamp())

@@ -1,12 +1,13 @@
 -- Takes over deliveries whose worker has not finished within its lease: the send may have been
 -- made. Each gets its evidence, which the outbox sweep publishes.
--- $1 how many at most, $2 worker
+-- $1 how many at most, $2 worker, $3 how far to look back (microseconds)
 -- The candidates are materialised: joined directly, the planner may run the limited subquery again
 -- for each row.
 with due as materialized (
     select s.destination_id, s.id
       from mms.deliveries s
      where s.state = 'sending' and s.lease_until < (select clock_timestamp())
+       and s.lease_until > (select clock_timestamp() - $3::int8 * interval '1 microsecond')
      order by s.lease_until
      limit $1::int8
        for update skip locked

@@ -5,4 +5,4 @@ update mms.attempts a
   from unnest($1::text[], $2::int8[], $3::int4[], $4::uuid[])
        as i(destination_id, delivery_id, attempt, result_id)
  where a.destination_id = i.destination_id and a.delivery_id = i.delivery_id
-   and a.attempt = i.attempt and a.result_id = i.result_id and a.published_at is null
+   and a.attempt = i.attempt and a.result_id = i.result_id

@@ -4,4 +4,3 @@ update mms.rejected_events r
    set published_at = clock_timestamp()
   from unnest($1::text[], $2::int4[], $3::int8[]) as i(topic, partition, "offset")
  where r.topic = i.topic and r.partition = i.partition and r."offset" = i."offset"
-   and r.published_at is null
