@@ -225,7 +225,7 @@ static enum pg_next range_done(void *arg, const struct pg_reply *reply)
 static void submit_range(struct range *range)
 {
     struct intake *intake = range->intake;
-    const char *const wake[] = {sql_intake_pacing, sql_pacing_lock, sql_intake_wake};
+    const char *const wake[] = {sql_pacing_lock, sql_intake_wake};
     struct pg_unit *unit = pg_unit_new(range_done, range);
     struct pg_array events[E_COUNT], rejected[R_COUNT];
 

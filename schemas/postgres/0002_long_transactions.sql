@@ -17,21 +17,22 @@ alter table mms.pacing
 comment on column mms.pacing.era is 'Ten-second period of the last change. There is one row for each destination; its newest version has the highest era, and is found without walking through older ones';
 comment on column mms.pacing.pending_from is 'No delivery that is pending has a next_attempt_at before this; saves claims from walking through those that are gone';
 
--- Makes the row of a destination that has none. The advisory lock lets only one do so: the key
--- doesn't. A lock on the destination would wait for whoever is editing it.
-create function mms.make_pacing(id text) returns tid language plpgsql as $$
-declare
-    place tid;
+-- Makes the row of a destination that has none, due at once. The advisory lock lets only one do so:
+-- the key doesn't. A lock on the destination would wait for whoever is editing it.
+create function mms.make_pacing(id text) returns boolean language plpgsql as $$
 begin
     perform pg_advisory_xact_lock(7171443, hashtext(id));
-    select p.ctid into place from mms.pacing p where p.destination_id = id for no key update;
-    if place is null then
-        insert into mms.pacing (destination_id) values (id) returning ctid into place;
+    update mms.pacing p
+       set due_at = least(p.due_at, greatest(p.next_slot_at, p.parked_until, clock_timestamp())),
+           pending_from = '-infinity'
+     where p.destination_id = id;
+    if not found then
+        insert into mms.pacing (destination_id, due_at) values (id, clock_timestamp());
     end if;
-    return place;
+    return true;
 end
 $$;
-comment on function mms.make_pacing(text) is 'Makes the pacing row of a destination, unless there is one; returns its place';
+comment on function mms.make_pacing(text) is 'Makes the pacing row of a destination, or wakes it if there is one';
 
 -- As before (see 0001). Nobody else can make the row of a destination that isn't committed yet, so
 -- a new one needs no lock; thousands may come in one transaction.
@@ -49,7 +50,8 @@ begin
         insert into mms.pacing (destination_id, due_at) values (new.id, clock_timestamp());
         return null;
     elsif newest is null then
-        newest := mms.make_pacing(new.id);
+        perform mms.make_pacing(new.id);
+        return null;
     end if;
     update mms.pacing p
        set era = greatest(p.era, mms.era()),
