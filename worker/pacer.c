@@ -22,7 +22,10 @@
  */
 #define CLAIM_MAX 200
 
-/* With nothing known to be due: finds what other workers left, and keeps the clock fresh. */
+/*
+ * With nothing known to be due, a poll asks for the clock and for what is due first: one cheap
+ * statement, that finds what other workers left.
+ */
 #define POLL_INTERVAL CLOCK_SECOND
 /*
  * Claims look only at what is due from the last known first moment on: whatever was due before is
@@ -69,8 +72,9 @@ struct pacer {
     struct pacer_options options;
     struct event *timer; /* the next claim */
     int64_t timer_at;    /* monotonic; CLOCK_FOREVER: not armed */
-    bool claiming;
-    int64_t again_at; /* asked for while claiming; CLOCK_FOREVER: not */
+    bool poll;           /* the timer is for a poll only */
+    bool claiming;       /* a claim or a poll is on its way */
+    int64_t again_at;    /* asked for while claiming; CLOCK_FOREVER: not */
     bool stopped;
     int claim_max;
     int64_t last_claim;
@@ -88,10 +92,17 @@ static struct metric claims_metric = {"mms_claims_total",
                                       NULL};
 static struct metric claimed_metric = {
     "mms_claimed_deliveries_total", "counter", "Deliveries claimed", NULL, 0, NULL};
+static struct metric polls_metric = {"mms_polls_total",
+                                     "counter",
+                                     "Polls made (queries for whether anything is due)",
+                                     NULL,
+                                     0,
+                                     NULL};
 static struct metric live_metric = {
     "mms_live_deliveries", "gauge", "Deliveries in this worker's hands", NULL, 0, NULL};
 
 static void claim(struct pacer *pacer);
+static void poll_due(struct pacer *pacer);
 
 /* ---- when to claim ---- */
 
@@ -107,10 +118,12 @@ static void arm_at(struct pacer *pacer, int64_t at)
     event_add(pacer->timer, &tv);
 }
 
-static void claim_by(struct pacer *pacer, int64_t at)
+static void claim_by(struct pacer *pacer, int64_t at, bool poll)
 {
-    if (!pacer->stopped && !pacer->claiming && at < pacer->timer_at)
+    if (!pacer->stopped && !pacer->claiming && at < pacer->timer_at) {
+        pacer->poll = poll;
         arm_at(pacer, at);
+    }
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -120,7 +133,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     pacer->timer_at = CLOCK_FOREVER;
-    claim(pacer);
+    if (pacer->poll)
+        poll_due(pacer);
+    else
+        claim(pacer);
 }
 
 /* The next claim is made at `at` (monotonic) or before, but not right behind the last one. */
@@ -131,7 +147,7 @@ static void claim_soon(struct pacer *pacer, int64_t at)
     if (pacer->claiming)
         pacer->again_at = at < pacer->again_at ? at : pacer->again_at;
     else
-        claim_by(pacer, at > soonest ? at : soonest);
+        claim_by(pacer, at > soonest ? at : soonest, false);
 }
 
 void pacer_kick(struct pacer *pacer)
@@ -144,26 +160,26 @@ void pacer_due(struct pacer *pacer, int64_t at)
     claim_soon(pacer, db_clock_when(pacer->options.clock, at) - PACE_LOOK_AHEAD);
 }
 
-/* After a claim: when the next one is worth making. `next_due` INT64_MAX: nothing is due, ever. */
+/* After a query: when the next one is worth making. `next_due` INT64_MAX: nothing is due, ever. */
 static void plan(struct pacer *pacer, int64_t next_due)
 {
     int64_t now = clock_now();
-    int64_t at = now + POLL_INTERVAL - backoff_jitter(POLL_INTERVAL / 10);
-    int64_t due = next_due == INT64_MAX
-                      ? CLOCK_FOREVER
-                      : db_clock_when(pacer->options.clock, next_due) - PACE_LOOK_AHEAD;
+    int64_t poll_at = now + POLL_INTERVAL - backoff_jitter(POLL_INTERVAL / 10);
+    int64_t soonest = pacer->last_claim + CLAIM_INTERVAL;
+    int64_t at = next_due == INT64_MAX
+                     ? CLOCK_FOREVER
+                     : db_clock_when(pacer->options.clock, next_due) - PACE_LOOK_AHEAD;
 
-    if (due < at)
-        at = due;
     if (pacer->again_at < at)
         at = pacer->again_at;
     pacer->again_at = CLOCK_FOREVER;
-    if (at < pacer->last_claim + CLAIM_INTERVAL)
-        at = pacer->last_claim + CLAIM_INTERVAL;
-    /* With no room, who leaves kicks. The poll stays, for the clock. */
-    if (pacer->live >= pacer->options.live_max && at < now + POLL_INTERVAL / 2)
-        at = now + POLL_INTERVAL / 2;
-    claim_by(pacer, at);
+    if (at < soonest)
+        at = soonest;
+    /* With no room, who leaves kicks. */
+    if (at < poll_at && pacer->live < pacer->options.live_max)
+        claim_by(pacer, at, false);
+    else
+        claim_by(pacer, poll_at, true);
 }
 
 /* ---- a slot's moment ---- */
@@ -325,16 +341,27 @@ static void claim_failed(struct pacer *pacer, const struct pg_reply *reply)
         pacer->claim_max /= 2;
     log_warn("claim failed, trying again", log_str("error", reply->message),
              log_int("claim_max", pacer->claim_max));
-    if (!pacer->stopped)
-        arm_at(pacer, clock_now() + POLL_INTERVAL / 2);
+    claim_by(pacer, clock_now() + POLL_INTERVAL / 2, false);
+}
+
+/* What every query ends with: the database's clock, and what is due first, which is returned. */
+static int64_t learn(struct pacer *pacer, const struct pg_reply *reply, const PGresult *row)
+{
+    int64_t now = pg_time(row, 0, 0);
+    int64_t next_due = pg_is_null(row, 0, 1) ? INT64_MAX : pg_time(row, 0, 1);
+
+    pacer->floor = (next_due < now ? next_due : now) - FLOOR_ALLOWANCE;
+    db_clock_sample(pacer->options.clock, now, reply->sent, reply->received);
+    if (pacer->options.clock->stepped)
+        log_warn("the database's clock jumped; slots follow it");
+    return next_due;
 }
 
 static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
 {
     struct pacer *pacer = arg;
-    const PGresult *rows, *next;
-    int64_t next_due, now;
-    int count;
+    const PGresult *rows;
+    int64_t next_due;
 
     pacer->claiming = false;
     if (reply->status != PG_OK) {
@@ -342,20 +369,12 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
         return PG_FINISHED;
     }
     rows = reply->results[1];
-    next = reply->results[2];
-    count = PQntuples(rows);
-    now = pg_time(next, 0, 0);
-    next_due = pg_is_null(next, 0, 1) ? INT64_MAX : pg_time(next, 0, 1);
-    pacer->floor = (next_due < now ? next_due : now) - FLOOR_ALLOWANCE;
-    db_clock_sample(pacer->options.clock, now, reply->sent, reply->received);
-    if (pacer->options.clock->stepped)
-        log_warn("the database's clock jumped; slots follow it");
-    for (int row = 0; row < count; row++)
+    next_due = learn(pacer, reply, reply->results[2]);
+    for (int row = 0; row < PQntuples(rows); row++)
         take_claimed(pacer, rows, row);
     if (pacer->claim_max < CLAIM_MAX)
         pacer->claim_max++;
-    if (!pacer->stopped)
-        plan(pacer, next_due);
+    plan(pacer, next_due);
     return PG_FINISHED;
 }
 
@@ -399,6 +418,33 @@ static void claim(struct pacer *pacer)
     pg_submit(pacer->options.pg, unit);
 }
 
+static enum pg_next poll_done(void *arg, const struct pg_reply *reply)
+{
+    struct pacer *pacer = arg;
+
+    pacer->claiming = false;
+    if (reply->status == PG_OK)
+        plan(pacer, learn(pacer, reply, reply->results[0]));
+    else
+        claim_failed(pacer, reply);
+    return PG_FINISHED;
+}
+
+static void poll_due(struct pacer *pacer)
+{
+    char floor[CLOCK_TEXT_SIZE];
+    struct pg_unit *unit;
+
+    if (pacer->stopped || pacer->claiming)
+        return;
+    unit = pg_unit_new(poll_done, pacer);
+    pg_unit_statement(unit, sql_claim_next);
+    pg_unit_text(unit, look_from(pacer, floor));
+    pacer->claiming = true;
+    polls_metric.value++;
+    pg_submit(pacer->options.pg, unit);
+}
+
 void pacer_left(struct pacer *pacer)
 {
     live_metric.value = --pacer->live;
@@ -438,6 +484,7 @@ struct pacer *pacer_open(const struct pacer_options *options)
     pacer->timer_at = CLOCK_FOREVER;
     pacer->again_at = CLOCK_FOREVER;
     metrics_register(&claims_metric);
+    metrics_register(&polls_metric);
     metrics_register(&claimed_metric);
     metrics_register(&live_metric);
     pacer_kick(pacer);
