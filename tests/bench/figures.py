@@ -36,6 +36,11 @@ def slots_used(groups):
     return used / offered if offered else None
 
 
+def own_rates(groups):
+    """The sum of the groups' own rates, each between its first and last send: no burst at an edge distorts it."""
+    return sum((len(times) - 1) / (max(times) - min(times)) for times in groups if len(times) > 1)
+
+
 def between(times, begin, end):
     """How many of the moments are in [begin, end)."""
     return sum(begin <= at < end for at in times)

@@ -56,6 +56,8 @@ static void reader_open(struct reader *reader, const struct kafka_limit *limit)
     set(conf, "bootstrap.servers", limit->bootstrap_servers);
     set(conf, "group.id", "mms-bench-limits"); /* never joined: partitions are assigned by hand */
     set(conf, "enable.auto.commit", "false");
+    /* At the end of a pass the broker would hold a request for half a second. */
+    set(conf, "fetch.wait.max.ms", "5");
     reader->consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof error);
     if (reader->consumer == NULL)
         limits_fail("librdkafka", error);

@@ -12,6 +12,7 @@ _SCRIPT = """\
 set terminal {terminal}
 set output '{output}'
 set multiplot
+set tmargin 3
 set tics nomirror scale 0.5 textcolor rgb '#444444'
 set border 3 lc rgb '#999999'
 set key off
@@ -20,7 +21,7 @@ set origin 0, 0.36
 set size 1, 0.64
 set lmargin 9
 set rmargin 3
-set title "{title}" left offset -6, 0.3 textcolor rgb '#222222'
+set label 1 "{title}" at graph 0, graph 1.06 left textcolor rgb '#222222'
 set xrange [0:{seconds}]
 set yrange [-0.7:{shown} - 0.3]
 set xtics 1
@@ -32,7 +33,7 @@ plot '{dots}' using 1:2 with points pt 7 ps {point} lc rgb '#1f6fb4'
 
 set origin 0, 0
 set size 1, 0.36
-set title "{gap_title}" left offset -6, 0.3 textcolor rgb '#222222'
+set label 1 "{gap_title}" at graph 0, graph 1.12 left textcolor rgb '#222222'
 set xrange [-1:{most}]
 set yrange [0:*]
 set xtics autofreq
@@ -45,6 +46,7 @@ set style fill solid 1.0
 set arrow from 0, graph 0 to 0, graph 1 nohead lc rgb '#c0392b' lw 1.5
 plot '{histogram}' using 1:2 with boxes lc rgb '#7fb2dc'
 unset multiplot
+set tmargin 3
 """
 
 

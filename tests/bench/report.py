@@ -73,7 +73,16 @@ def cost_keys(used, sends):
         "transactions_per_send": per(used.transactions, sends, 3),
         "claims_per_s": per(claims, used.seconds, 1),
         "claim_ms": per(sum(c.ms for name, c in used.statements.items() if name.startswith("claim")), claims, 3),
+        **{
+            f"{_SQL}{name}{_US}": per(1000 * count.ms, sends, 1)
+            for name, count in sorted(used.statements.items())
+            if count.calls
+        },
     }
+
+
+# Server time of each statement, planning and waiting for locks included; shown in one line.
+_SQL, _US = "sql_", "_us_per_send"
 
 
 def complete(scenario, workers, facts, keys):
@@ -98,9 +107,17 @@ def _lines(result, facts):
     """Key and value of all that this scenario has measured, with its goal."""
     judged = {key: f"{verdict}  (goal {goal})" for key, _, goal, verdict in judge(result)}
     for key, value in result.items():
-        if value is None or key in facts or key in ("scenario", "workers") or isinstance(value, (dict, list)):
+        if value is None or key in facts or key in ("scenario", "workers") or key.startswith(_SQL):
             continue
         yield f"    {key:<32} {_text(value):>12}  {judged.get(key, '')}".rstrip()
+
+
+def _statements(result):
+    """Server time by statement, the dearest first."""
+    times = {key[len(_SQL) : -len(_US)]: value for key, value in result.items() if key.startswith(_SQL) and value}
+    dearest = sorted(times, key=times.get, reverse=True)
+    text = ", ".join(f"{name} {times[name]:g}" for name in dearest if times[name] >= 0.5)
+    return f"    server time by statement, us/send: {text}" if text else None
 
 
 def _text(value):
@@ -108,7 +125,8 @@ def _text(value):
 
 
 def show(result, facts):
-    print("\n".join(_lines(result, facts)), flush=True)
+    lines = [*_lines(result, facts), _statements(result)]
+    print("\n".join(line for line in lines if line), flush=True)
 
 
 def write(result):

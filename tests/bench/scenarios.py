@@ -5,7 +5,7 @@ import time
 
 import limits
 import plot
-from figures import median, ms, per, percentile, rate
+from figures import median, ms, own_rates, per, percentile, rate
 from harness.wait import until
 from offer import Offer
 from report import cost_keys, lateness, pace_keys, slots_key, spread
@@ -30,7 +30,7 @@ def pace(servers, workers):
         gaps, posts, slots = system.sim.gaps(), system.posts(), system.slots()
         system.stop_workers()
         plot.pace(posts)
-        measured = rate(posts.times, posts.times[0] + 3, posts.times[-1] - 3)
+        measured = own_rates(posts.by_phone.values())
         found = {
             "sends": len(posts.times),
             "seconds": round(posts.times[-1] - posts.times[0], 3),
@@ -252,7 +252,7 @@ def _let_wait(system):
     system.wake(due_at=hour)
     system.query(
         f"update mms.pacing set parked_until = {hour}, parked_reason = 'bench', trouble = 1"
-        " where hashtext(destination_id) % 2 = 0"
+        " where hashtext(destination_id) %% 2 = 0"
     )
     system.settle()
 

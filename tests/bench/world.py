@@ -107,7 +107,7 @@ class BenchSystem(System):
         for topic, partitions in zip(topics, (12, 12, 1)):
             servers.kafka.create_topic(topic, partitions)
         super().__init__(servers.postgres, servers.kafka, SCRATCH / unique, topics)
-        self._servers = servers
+        self._posts = []  # what has been read of the simulator's log
         self.sim.latency(LATENCY_MS)
         self.query("create extension pg_stat_statements")
         self._own_backend = self.value("select pg_backend_pid()")
@@ -185,12 +185,9 @@ class BenchSystem(System):
 
     def posts(self):
         """Every POST so far."""
-        found, page = [], None
-        while page is None or page:
-            since = page[-1]["n"] if page else 0
-            page = self.sim._call("GET", "requests", params={"since": since, "limit": 20000})
-            found += [(entry["body"].partition(":")[0], entry["to"], entry["arrived_at"]) for entry in page]
-        return Posts(found)
+        while page := self.sim.requests(since=len(self._posts), limit=20000):
+            self._posts += [(entry["body"].partition(":")[0], entry["to"], entry["arrived_at"]) for entry in page]
+        return Posts(self._posts)
 
     def slots(self):
         """{event_id: moment of the slot that its attempt was given}"""
