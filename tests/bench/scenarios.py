@@ -143,7 +143,7 @@ def backlog(servers, workers):
             system.start_workers(workers)
         seen = {small: [], large: []}
         for turn in range(turns):
-            for system in (small, large):
+            for system in (small, large) if turn % 2 == 0 else (large, small):
                 seen[system].append(_light_load(system, count, turn))
         rss = max(small.worker_rss_mib(), large.worker_rss_mib())
         gaps = [pace_keys(system.sim.gaps()) for system in (small, large)]
