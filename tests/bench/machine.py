@@ -54,6 +54,12 @@ def tree_cpu_us(pid, without=()):
     return total
 
 
+def busy_us():
+    """CPU time of everything on this machine: all but idle, waiting for disks, and what the host took (steal)."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:8]]
+    return _TICK * (sum(fields) - fields[3] - fields[4])
+
+
 def peak_rss_mib(pid):
     """The most memory that a process ever had resident."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -20,6 +20,7 @@ class Offer:
 
     destinations  numbers, gone through again and again
     tag           begins the events' ids
+    linger_ms     0: each event goes out at once; more spares Kafka small requests
     acked         {event_id: moment of Kafka's acknowledgement}
     """
 

@@ -64,7 +64,7 @@ def pace(posts):
             terminal=terminal, output=OUT / f"pace.{kind}", point=point, dots=SCRATCH / "dots", seconds=SECONDS,
             shown=SHOWN, histogram=SCRATCH / "histogram", bin=_BIN, most=most,
             title=f"{SHOWN} of {len(posts.by_phone)} busy destinations: a dot for the start of every POST",
-            gap_title=f"all {len(excess)} gaps: smallest {1000 + min(excess):.3f} ms",
+            gap_title=f"all {len(excess)} gaps: the smallest is {1000 + min(excess):.2f} ms",
         )  # fmt: skip
         subprocess.run(["gnuplot"], input=script, text=True, check=True, env=clean_env())
 

@@ -9,6 +9,7 @@ KEYS = """\
 scenario workers sends seconds sends_per_s saturated_sends_per_s min_gap_ms early slots_used
 late_p50_ms late_p99_ms late_max_ms latency_p50_ms latency_p99_ms latency_max_ms
 worker_us_per_send postgres_us_per_send sim_us_per_send kafka_us_per_send worker_rss_mib
+cores_used others_cpu_percent
 queries_per_send transactions_per_send claims_per_s claim_ms
 claim_ms_small claim_ms_large claim_ratio added_delay_p50_ms added_delay_p99_ms
 idle_queries_per_s idle_cpu_percent waiting_queries_per_s waiting_cpu_percent
@@ -69,6 +70,8 @@ def cost_keys(used, sends):
         "postgres_us_per_send": per(used.postgres, sends, 1),
         "sim_us_per_send": per(used.sim, sends, 1),
         "kafka_us_per_send": per(used.kafka, sends, 1),
+        "cores_used": per(used.ours, used.seconds * 1e6),
+        "others_cpu_percent": used.others_percent,
         "queries_per_send": per(used.queries, sends, 3),
         "transactions_per_send": per(used.transactions, sends, 3),
         "claims_per_s": per(claims, used.seconds, 1),

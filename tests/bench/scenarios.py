@@ -5,7 +5,7 @@ import time
 
 import limits
 import plot
-from figures import median, ms, own_rates, per, percentile, rate
+from figures import between, median, ms, own_rates, per, percentile, rate
 from harness.wait import until
 from offer import Offer
 from report import cost_keys, lateness, pace_keys, slots_key, spread
@@ -75,7 +75,7 @@ _OFFERED, _OFFER_SECONDS, _EDGE = 3030, 30, 3
 def _sustained(system, count):
     order = list(range(count))
     random.Random(2).shuffle(order)
-    offer = Offer(system, order, _OFFERED, _OFFER_SECONDS, "width", linger_ms=5)
+    offer = Offer(system, order, _OFFERED, _OFFER_SECONDS, "width", linger_ms=50)
     offer.wait_until(_EDGE)
     begin = system.sample()
     offer.wait_until(_OFFER_SECONDS - _EDGE)
@@ -86,7 +86,7 @@ def _sustained(system, count):
     drained = time.time() - drained
     time.sleep(1)
     posts, slots = system.posts(), system.slots()
-    sends = sum(begin.at <= at < end.at for at in posts.times)
+    sends = between(posts.times, begin.at, end.at)
     return {
         "sends": sends,
         "seconds": round(end.at - begin.at, 3),
@@ -113,7 +113,7 @@ def _saturated(system, count):
     end = system.sample()
     used = end - begin
     times = [at for id, at in system.posts().at.items() if id.startswith("saturated")]
-    sends = rate(times, begin.at, end.at) * used.seconds
+    sends = between(times, begin.at, end.at)
     if len(times) == 8 * count and max(times) < end.at:
         raise RuntimeError("the backlog was too short for the saturated phase")
     return {
@@ -122,7 +122,8 @@ def _saturated(system, count):
         "saturated_postgres_us_per_send": per(used.postgres, sends, 1),
         "saturated_sim_us_per_send": per(used.sim, sends, 1),
         "saturated_kafka_us_per_send": per(used.kafka, sends, 1),
-        "saturated_cores_used": per(used.worker + used.postgres + used.sim + used.kafka, used.seconds * 1e6),
+        "saturated_cores_used": per(used.ours, used.seconds * 1e6),
+        "saturated_others_cpu_percent": used.others_percent,
     }
 
 
@@ -167,10 +168,10 @@ def _light_load(system, count, turn):
     offer.wait_until(7)
     end = system.sample()
     offer.finish()
-    time.sleep(0.7)
+    until(lambda: offer.acked.keys() <= system.posts().at.keys(), 60, "the light destinations' POSTs", interval=0.3)
     posts = system.posts()
     delays = [posts.at[id] - at for id, at in offer.acked.items() if at >= begin.at]
-    return {"used": end - begin, "delays": delays, "sends": sum(begin.at <= at < end.at for at in posts.times)}
+    return {"used": end - begin, "delays": delays, "sends": between(posts.times, begin.at, end.at)}
 
 
 def _compare(small, large):
@@ -198,6 +199,7 @@ def _compare(small, large):
         "added_delay_p99_ms": ms(delay["large", 0.99] - delay["small", 0.99]),
         "worker_us_per_send": per(sum(turn["used"].worker for turn in large), sends, 1),
         "postgres_us_per_send": per(sum(turn["used"].postgres for turn in large), sends, 1),
+        "others_cpu_percent": round(median(turn["used"].others_percent for turn in small + large), 1),
     }
 
 
@@ -218,7 +220,7 @@ def latency(servers, workers):
         time.sleep(0.5)
         rss, gaps, posts, slots = system.worker_rss_mib(), system.sim.gaps(), system.posts(), system.slots()
         system.stop_workers()
-    sends = sum(begin.at <= at < end.at for at in posts.times)
+    sends = between(posts.times, begin.at, end.at)
     return {
         "sends": sends,
         "seconds": round(end.at - begin.at, 3),
@@ -267,6 +269,7 @@ def _rest(system, name, workers):
         f"{name}_transactions_per_s": round(used.transactions / used.seconds / workers, 2),
         f"{name}_cpu_percent": round(100 * used.worker / (used.seconds * 1e6) / workers, 2),
         f"{name}_postgres_cpu_percent": round(100 * used.postgres / (used.seconds * 1e6), 2),
+        "others_cpu_percent": used.others_percent,
     }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import time
 import uuid
 from collections import defaultdict
@@ -78,13 +79,14 @@ class Sample:
     postgres: int
     sim: int
     kafka: int
+    machine: int  # everything, the bench itself and strangers too
     transactions: int
     statements: dict
 
     def __sub__(self, before):
         numbers = {
             name: getattr(self, name) - getattr(before, name)
-            for name in ("at", "worker", "postgres", "sim", "kafka", "transactions")
+            for name in ("at", "worker", "postgres", "sim", "kafka", "machine", "transactions")
         }
         return Sample(statements=statements.difference(self.statements, before.statements), **numbers)
 
@@ -92,6 +94,17 @@ class Sample:
     def seconds(self):
         """Of a difference."""
         return self.at
+
+    @property
+    def ours(self):
+        """CPU time of all parts of the system."""
+        return self.worker + self.postgres + self.sim + self.kafka
+
+    @property
+    def others_percent(self):
+        """How much of the machine's cores went to others, the bench among them: a run is disturbed if it is much."""
+        others = max(0, self.machine - self.ours)
+        return round(100 * others / (self.seconds * 1e6 * len(os.sched_getaffinity(0))), 1)
 
     @property
     def queries(self):
@@ -172,6 +185,7 @@ class BenchSystem(System):
             "postgres": machine.tree_cpu_us(self.postgres.pid, without=(self._own_backend,)),
             "sim": machine.cpu_us(self.sim.process.pid),
             "kafka": machine.cpu_us(self.kafka.pid),
+            "machine": machine.busy_us(),
         }
         transactions = self.value("select xact_commit from pg_stat_database where datname = current_database()")
         return Sample(at=at, transactions=transactions, statements=statements.read(self), **cpu)
