@@ -26,17 +26,18 @@ GENERATED := $(BUILD)/gen/sql.h $(BUILD)/gen/sql.c
 COMMON := $(sort $(wildcard common/*.c))
 WORKER := $(sort $(wildcard worker/*.c))
 SIM := $(sort $(wildcard tests/sim/*.c))
+LIMITS := $(sort $(wildcard tests/bench/*.c))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
-SOURCES := $(COMMON) $(WORKER) $(SIM) $(UNIT) tests/broker/broker.c
-HEADERS := $(sort $(wildcard common/*.h worker/*.h tests/sim/*.h tests/unit/*.h))
+SOURCES := $(COMMON) $(WORKER) $(SIM) $(LIMITS) $(UNIT) tests/broker/broker.c
+HEADERS := $(sort $(wildcard common/*.h worker/*.h tests/sim/*.h tests/bench/*.h tests/unit/*.h))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 # What unit tests link: everything but main.
 PARTS := $(call object,$(COMMON) $(filter-out worker/main.c,$(WORKER))) $(BUILD)/obj/sql.o
 UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT))
 
-.PHONY: all help tools demo test unit integration lint format asan clean packages-build packages-test \
-	packages-lint packages-demo
+.PHONY: all help tools demo bench test unit integration lint format asan clean packages-build packages-test \
+	packages-lint packages-demo packages-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -51,6 +52,10 @@ tools: $(BUILD)/mms-worker $(BUILD)/twilio-sim $(BUILD)/mms-broker
 demo: packages-demo ## the main job on real parts, in a minute; TWILIO=real sends real messages
 	@$(MAKE) --no-print-directory -j4 tools
 	@TWILIO=$(TWILIO) PYTHONPATH=tests $(PYTHON) tests/demo/demo.py
+
+bench: packages-bench ## how fast, how punctual, at what cost; SCENARIO=pace for one, WORKERS=n
+	@$(MAKE) --no-print-directory -j4 tools $(BUILD)/mms-bench-limits
+	@BIN_DIR=$(BUILD) SCENARIO="$(SCENARIO)" WORKERS="$(WORKERS)" PYTHONPATH=tests $(PYTHON) tests/bench/bench.py
 
 test: packages-test ## unit tests, then the whole program against real servers
 	@$(MAKE) --no-print-directory -j4 tools $(UNIT_PROGRAMS)
@@ -77,7 +82,7 @@ lint: packages-lint ## formatting, clang-tidy, cppcheck; warnings of gcc and cla
 		{ ! grep -vE "^[0-9]+ warnings generated"; }' tidy
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability,performance \
 		--suppressions-list=.cppcheck-suppressions --inline-suppr -j 4 -I. -I$(BUILD)/lint-gcc/gen \
-		$(COMMON) $(WORKER) $(SIM) tests/broker
+		$(COMMON) $(WORKER) $(SIM) $(LIMITS) tests/broker
 	@echo "lint: clean"
 
 lint-objects: $(call object,$(SOURCES)) $(BUILD)/obj/sql.o
@@ -96,6 +101,8 @@ packages-lint:
 	@tests/install-packages build test lint
 packages-demo:
 	@tests/install-packages build demo
+packages-bench:
+	@tests/install-packages build bench
 
 # ---- rules ----
 
@@ -132,6 +139,10 @@ $(BUILD)/mms-worker: $(PARTS) $(call object,worker/main.c)
 $(BUILD)/twilio-sim: $(call object,$(SIM))
 	$(call say,link $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -levent_core -ljansson
+
+$(BUILD)/mms-bench-limits: $(call object,$(LIMITS)) $(PARTS)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/mms-broker: $(call object,tests/broker/broker.c)
 	$(call say,link $@)

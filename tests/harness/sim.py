@@ -50,9 +50,9 @@ class Sim:
         """Switches one fault off, or all of them."""
         self._call("DELETE", "faults" if number is None else f"faults/{number}")
 
-    def requests(self):
-        """Every request so far, in order of arrival; arrived_at in seconds."""
-        return self._call("GET", "requests", params={"limit": 100000})
+    def requests(self, since=0, limit=100000):
+        """Every request so far, in order of arrival; arrived_at in seconds. Those numbered (n) above `since`."""
+        return self._call("GET", "requests", params={"since": since, "limit": limit})
 
     def posts(self, **fields):
         """The create requests whose fields (to=…, body=…) are these."""
