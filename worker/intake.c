@@ -22,6 +22,7 @@ struct range {
     struct intake *intake;
     int from, to;
     bool refused; /* PostgreSQL refused this one event as a delivery: it becomes a rejected event */
+    bool has_rejected, has_events; /* what its transaction has statements for, in this order */
 };
 
 struct intake {
@@ -192,9 +193,16 @@ static void split(const struct range *range, const struct pg_reply *reply)
     submit(range->intake, range->from, range->to, true);
 }
 
-static int64_t count_of(const PGresult *result)
+static void count_stored(const struct range *range, PGresult *const *results)
 {
-    return PQntuples(result) == 1 ? pg_int8(result, 0, 0) : atoll(PQcmdTuples((PGresult *)result));
+    struct intake *intake = range->intake;
+
+    if (range->has_rejected)
+        intake->rejected += atoll(PQcmdTuples(*results++));
+    if (range->has_events) {
+        intake->taken += pg_int8(results[0], 0, 0);
+        intake->rejected += pg_int8(results[0], 0, 1);
+    }
 }
 
 static enum pg_next range_done(void *arg, const struct pg_reply *reply)
@@ -210,11 +218,7 @@ static enum pg_next range_done(void *arg, const struct pg_reply *reply)
     if (reply->status == PG_FAILED) {
         split(range, reply);
     } else {
-        intake->rejected += count_of(reply->results[0]);
-        if (PQntuples(reply->results[1]) == 1) {
-            intake->taken += pg_int8(reply->results[1], 0, 0);
-            intake->rejected += pg_int8(reply->results[1], 0, 1);
-        }
+        count_stored(range, reply->results);
     }
     free(range);
     if (--intake->ranges == 0)
@@ -222,37 +226,54 @@ static enum pg_next range_done(void *arg, const struct pg_reply *reply)
     return PG_FINISHED;
 }
 
+static void reject_statement(struct pg_unit *unit, struct range *range, struct pg_array *rejected)
+{
+    pg_unit_statement(unit, sql_reject);
+    for (int i = 0; i < R_COUNT; i++)
+        pg_unit_array(unit, &rejected[i]);
+    pg_unit_text(unit, range->intake->options.worker);
+    range->has_rejected = true;
+}
+
+static void intake_statements(struct pg_unit *unit, struct range *range, struct pg_array *events)
+{
+    const char *const wake[] = {sql_pacing_lock, sql_intake_wake};
+
+    pg_unit_statement(unit, sql_intake);
+    for (int i = 0; i < E_COUNT; i++)
+        pg_unit_array(unit, &events[i]);
+    pg_unit_text(unit, range->intake->options.worker);
+    for (size_t i = 0; i < sizeof wake / sizeof wake[0]; i++) {
+        pg_unit_statement(unit, wake[i]);
+        pg_unit_array(unit, &events[E_DESTINATION_ID]);
+    }
+    range->has_events = true;
+}
+
 static void submit_range(struct range *range)
 {
-    struct intake *intake = range->intake;
-    const char *const wake[] = {sql_pacing_lock, sql_intake_wake};
     struct pg_unit *unit = pg_unit_new(range_done, range);
     struct pg_array events[E_COUNT], rejected[R_COUNT];
 
     arrays_init(events, event_types, E_COUNT);
     arrays_init(rejected, rejected_types, R_COUNT);
-    judge(intake, range, events, rejected);
-    pg_unit_statement(unit, sql_reject);
-    pg_unit_arrays(unit, rejected, R_COUNT);
-    pg_unit_text(unit, intake->options.worker);
-    pg_unit_statement(unit, sql_intake);
-    for (int i = 0; i < E_COUNT; i++)
-        pg_unit_array(unit, &events[i]);
-    pg_unit_text(unit, intake->options.worker);
-    for (size_t i = 0; i < sizeof wake / sizeof wake[0]; i++) {
-        pg_unit_statement(unit, wake[i]);
-        pg_unit_array(unit, &events[E_DESTINATION_ID]);
-    }
+    judge(range->intake, range, events, rejected);
+    if (rejected[0].count > 0)
+        reject_statement(unit, range, rejected);
+    if (events[0].count > 0)
+        intake_statements(unit, range, events);
     for (int i = 0; i < E_COUNT; i++)
         pg_array_release(&events[i]);
-    pg_submit(intake->options.pg, unit);
+    for (int i = 0; i < R_COUNT; i++)
+        pg_array_release(&rejected[i]);
+    pg_submit(range->intake->options.pg, unit);
 }
 
 static void submit(struct intake *intake, int from, int to, bool refused)
 {
     struct range *range = mem_zalloc(sizeof *range);
 
-    *range = (struct range){intake, from, to, refused};
+    *range = (struct range){.intake = intake, .from = from, .to = to, .refused = refused};
     intake->ranges++;
     submit_range(range);
 }

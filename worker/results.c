@@ -131,6 +131,18 @@ static enum pg_next marks_written(void *arg, const struct pg_reply *reply)
     return PG_FINISHED;
 }
 
+/* The statement, unless there is nothing to mark. */
+static void add_marks(struct pg_unit *unit, const char *sql, struct pg_array *arrays, size_t count)
+{
+    if (arrays[0].count > 0) {
+        pg_unit_statement(unit, sql);
+        pg_unit_arrays(unit, arrays, count);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            pg_array_release(&arrays[i]);
+    }
+}
+
 static void attempt_marks(struct pg_unit *unit, const struct mark *mark)
 {
     struct pg_array a[4];
@@ -147,8 +159,7 @@ static void attempt_marks(struct pg_unit *unit, const struct mark *mark)
         pg_array_add_int4(&a[2], mark->which);
         pg_array_add_uuid(&a[3], mark->result_id);
     }
-    pg_unit_statement(unit, sql_published_attempts);
-    pg_unit_arrays(unit, a, 4);
+    add_marks(unit, sql_published_attempts, a, 4);
 }
 
 static void rejected_marks(struct pg_unit *unit, const struct mark *mark)
@@ -165,8 +176,7 @@ static void rejected_marks(struct pg_unit *unit, const struct mark *mark)
         pg_array_add_int4(&a[1], mark->which);
         pg_array_add_int8(&a[2], mark->number);
     }
-    pg_unit_statement(unit, sql_published_rejected);
-    pg_unit_arrays(unit, a, 3);
+    add_marks(unit, sql_published_rejected, a, 3);
 }
 
 static void write_marks(struct results *results)

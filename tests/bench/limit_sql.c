@@ -98,19 +98,6 @@ static void arrays_init(struct pg_array *arrays, const enum pg_type *types, size
         pg_array_init(&arrays[i], types[i]);
 }
 
-/* reject.sql with nothing to reject, as the worker has it in every batch. */
-static void reject_statement(struct pg_unit *unit, const struct side *side)
-{
-    static const enum pg_type types[] = {PG_TEXT,  PG_INT4,  PG_INT8, PG_TEXT, PG_TEXT, PG_TEXT,
-                                         PG_BYTEA, PG_BYTEA, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT};
-    struct pg_array a[sizeof types / sizeof types[0]];
-
-    arrays_init(a, types, sizeof types / sizeof types[0]);
-    pg_unit_statement(unit, sql_reject);
-    pg_unit_arrays(unit, a, sizeof types / sizeof types[0]);
-    pg_unit_text(unit, side->name);
-}
-
 static void add_event(struct pg_array *a, struct side *side)
 {
     /* Neighbours are far apart, as events of many destinations are. */
@@ -144,7 +131,6 @@ static void intake_statements(struct pg_unit *unit, struct side *side)
                                          PG_TEXT, PG_TEXT, PG_TEXT, PG_INT4, PG_INT8};
     struct pg_array a[sizeof types / sizeof types[0]];
 
-    reject_statement(unit, side);
     arrays_init(a, types, sizeof types / sizeof types[0]);
     for (int i = 0; i < INTAKE_BATCH; i++)
         add_event(a, side);
@@ -152,6 +138,8 @@ static void intake_statements(struct pg_unit *unit, struct side *side)
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         pg_unit_array(unit, &a[i]);
     pg_unit_text(unit, side->name);
+    pg_unit_statement(unit, sql_pacing_lock);
+    pg_unit_array(unit, &a[1]);
     pg_unit_statement(unit, sql_intake_wake);
     pg_unit_array(unit, &a[1]);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
@@ -163,6 +151,7 @@ static void claim_statements(struct pg_unit *unit, const struct side *side)
     pg_unit_statement(unit, sql_claim_lock);
     pg_unit_int8(unit, PACE_LOOK_AHEAD);
     pg_unit_int8(unit, CLAIM_BATCH);
+    pg_unit_text(unit, "-infinity"); /* nothing is due before */
     pg_unit_statement(unit, sql_claim);
     pg_unit_int8(unit, PACE_LOOK_AHEAD);
     pg_unit_int8(unit, LEASE);
@@ -170,6 +159,7 @@ static void claim_statements(struct pg_unit *unit, const struct side *side)
     pg_unit_int8(unit, 0); /* start window */
     pg_unit_text(unit, side->name);
     pg_unit_statement(unit, sql_claim_next);
+    pg_unit_text(unit, "-infinity");
 }
 
 /* Takes over what claim.sql returned, by its columns' names. */
@@ -194,7 +184,7 @@ static void lock_statement(struct pg_unit *unit, const struct batch *slots,
         pg_array_add_text(&ids, slots->rows[i].destination_id);
     for (int i = 0; attempts != NULL && i < attempts->count; i++)
         pg_array_add_text(&ids, attempts->rows[i].destination_id);
-    pg_unit_statement(unit, sql_evidence_lock);
+    pg_unit_statement(unit, sql_pacing_lock);
     pg_unit_arrays(unit, &ids, 1);
 }
 
@@ -261,9 +251,7 @@ static void attempts_statement(struct pg_unit *unit, const struct batch *batch)
 static void marks_statements(struct pg_unit *unit, const struct batch *batch)
 {
     static const enum pg_type types[] = {PG_TEXT, PG_INT8, PG_INT4, PG_UUID};
-    static const enum pg_type rejected_types[] = {PG_TEXT, PG_INT4, PG_INT8};
     struct pg_array a[sizeof types / sizeof types[0]];
-    struct pg_array rejected[sizeof rejected_types / sizeof rejected_types[0]];
 
     arrays_init(a, types, sizeof types / sizeof types[0]);
     for (int i = 0; i < batch->count; i++) {
@@ -274,9 +262,6 @@ static void marks_statements(struct pg_unit *unit, const struct batch *batch)
     }
     pg_unit_statement(unit, sql_published_attempts);
     pg_unit_arrays(unit, a, sizeof types / sizeof types[0]);
-    arrays_init(rejected, rejected_types, sizeof rejected_types / sizeof rejected_types[0]);
-    pg_unit_statement(unit, sql_published_rejected); /* none, as the worker has it */
-    pg_unit_arrays(unit, rejected, sizeof rejected_types / sizeof rejected_types[0]);
 }
 
 /* ---- the round of a delivery ---- */

@@ -7,6 +7,7 @@
 -- (a worker doesn't start later than that), plus the spacing. The confirmation of the start
 -- (evidence_slots.sql) moves it to the real start plus the spacing.
 --
+-- 'is not distinct from' keeps the planner from an index of what is pending, which knows no id.
 -- The two deliveries at the head are looked for from pending_from on, past those that are gone.
 -- Where that finds fewer than two, everything is looked at: nothing is left behind for good.
 with looked_at as materialized (
@@ -65,7 +66,7 @@ with looked_at as materialized (
            slot_at = d.slot_at
       from decided d
      where d.claimed and w.destination_id = d.destination_id and w.id = d.delivery_id
-       and w.state = 'pending'
+       and w.state is not distinct from 'pending'
     returning w.destination_id, w.id, w.event_id, w.connection_id, w.event, w.traceparent,
               w.tracestate, w.attempts, w.budget_spent, w.slot_at, w.lease_until, w.created_at
 )
