@@ -9,9 +9,13 @@
 #include "common/metrics.h"
 #include "sql.h"
 
-/* A batch is gathered for this long: long enough to share a commit, short against a slot. */
-#define LINGER    (5 * CLOCK_MS)
-#define BATCH_MAX 500
+/*
+ * A batch is gathered for this long: long enough to share a commit, short against a slot. When the
+ * database is busy, as long as the last one took.
+ */
+#define LINGER     (5 * CLOCK_MS)
+#define LINGER_MAX (100 * CLOCK_MS)
+#define BATCH_MAX  500
 
 struct slot_move {
     char *destination_id;
@@ -32,6 +36,7 @@ struct evidence {
     struct event *timer;
     struct batch *gathering;
     bool busy; /* a batch is on its way */
+    int64_t linger;
     size_t pending;
 };
 
@@ -50,9 +55,14 @@ static bool is_release(const struct delivery *delivery)
     return delivery->state == NULL;
 }
 
+static void set_linger(struct evidence *evidence, int64_t took)
+{
+    evidence->linger = took < LINGER ? LINGER : took > LINGER_MAX ? LINGER_MAX : took;
+}
+
 static void arm(struct evidence *evidence)
 {
-    static const struct timeval linger = {.tv_usec = LINGER};
+    const struct timeval linger = {.tv_usec = evidence->linger};
 
     if (!evidence->busy && !event_pending(evidence->timer, EV_TIMEOUT, NULL))
         event_add(evidence->timer, &linger);
@@ -330,6 +340,7 @@ static enum pg_next batch_done(void *arg, const struct pg_reply *reply)
         return PG_REPEAT;
     }
     evidence->busy = false;
+    set_linger(evidence, reply->received - reply->sent);
     if (reply->status == PG_OK) {
         batch_end(batch, true);
     } else if (single || batch->delivery_count == 0) {
@@ -436,6 +447,7 @@ struct evidence *evidence_open(const struct evidence_options *options)
     struct evidence *evidence = mem_zalloc(sizeof *evidence);
 
     evidence->options = *options;
+    evidence->linger = LINGER;
     evidence->timer = evtimer_new(options->base, on_timer, evidence);
     for (size_t i = 0; i < sizeof outcome_metrics / sizeof outcome_metrics[0]; i++)
         metrics_register(&outcome_metrics[i]);

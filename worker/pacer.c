@@ -36,7 +36,10 @@
 #define FLOOR_ALLOWANCE     (3 * CLOCK_SECOND)
 #define WHOLE_LOOK_INTERVAL (10 * CLOCK_SECOND)
 
-/* Claims follow each other no faster, so that each finds a batch worth its round trip. */
+/*
+ * Claims follow each other no faster, so that each finds a batch worth its round trip. When the
+ * database is busy they take longer; then as long a pause follows, and batches grow.
+ */
 #define CLAIM_INTERVAL (10 * CLOCK_MS)
 
 /* The columns of claim.sql. */
@@ -77,7 +80,7 @@ struct pacer {
     int64_t again_at;    /* asked for while claiming; CLOCK_FOREVER: not */
     bool stopped;
     int claim_max;
-    int64_t last_claim;
+    int64_t next_claim;    /* monotonic: no claim before this */
     int64_t floor;         /* nothing is due before this (database clock) */
     int64_t whole_look_at; /* monotonic: when that is not to be relied on again */
     struct waiting *waiting;
@@ -142,12 +145,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* The next claim is made at `at` (monotonic) or before, but not right behind the last one. */
 static void claim_soon(struct pacer *pacer, int64_t at)
 {
-    int64_t soonest = pacer->last_claim + CLAIM_INTERVAL;
-
     if (pacer->claiming)
         pacer->again_at = at < pacer->again_at ? at : pacer->again_at;
     else
-        claim_by(pacer, at > soonest ? at : soonest, false);
+        claim_by(pacer, at > pacer->next_claim ? at : pacer->next_claim, false);
 }
 
 void pacer_kick(struct pacer *pacer)
@@ -165,7 +166,6 @@ static void plan(struct pacer *pacer, int64_t next_due)
 {
     int64_t now = clock_now();
     int64_t poll_at = now + POLL_INTERVAL - backoff_jitter(POLL_INTERVAL / 10);
-    int64_t soonest = pacer->last_claim + CLAIM_INTERVAL;
     int64_t at = next_due == INT64_MAX
                      ? CLOCK_FOREVER
                      : db_clock_when(pacer->options.clock, next_due) - PACE_LOOK_AHEAD;
@@ -173,8 +173,8 @@ static void plan(struct pacer *pacer, int64_t next_due)
     if (pacer->again_at < at)
         at = pacer->again_at;
     pacer->again_at = CLOCK_FOREVER;
-    if (at < soonest)
-        at = soonest;
+    if (at < pacer->next_claim)
+        at = pacer->next_claim;
     /* With no room, who leaves kicks. */
     if (at < poll_at && pacer->live < pacer->options.live_max)
         claim_by(pacer, at, false);
@@ -361,13 +361,15 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
 {
     struct pacer *pacer = arg;
     const PGresult *rows;
-    int64_t next_due;
+    int64_t next_due, took;
 
     pacer->claiming = false;
     if (reply->status != PG_OK) {
         claim_failed(pacer, reply);
         return PG_FINISHED;
     }
+    took = reply->received - reply->sent;
+    pacer->next_claim = reply->sent + (2 * took > CLAIM_INTERVAL ? 2 * took : CLAIM_INTERVAL);
     rows = reply->results[1];
     next_due = learn(pacer, reply, reply->results[2]);
     for (int row = 0; row < PQntuples(rows); row++)
@@ -413,7 +415,6 @@ static void claim(struct pacer *pacer)
     pg_unit_statement(unit, sql_claim_next);
     pg_unit_text(unit, floor);
     pacer->claiming = true;
-    pacer->last_claim = clock_now();
     claims_metric.value++;
     pg_submit(pacer->options.pg, unit);
 }

@@ -15,7 +15,7 @@
 #include "worker/sweep.h"
 
 /* Marks are gathered for this long before they are written. */
-#define MARK_LINGER (20 * CLOCK_MS)
+#define MARK_LINGER (100 * CLOCK_MS)
 #define MARKS_MAX   500
 
 /*
