@@ -1,0 +1,164 @@
+"""The pace with many workers: they come, go, die, are stopped for a while, and disagree about the time."""
+
+import random
+import signal
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from harness import BIN
+from harness.fleet import Fleet
+from harness.wait import until
+
+# A dead worker's deliveries are taken over soon.
+SHORT_LEASE = {"lease": "12s", "twilio_timeout": "2s"}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 8])
+def test_the_pace_with_so_many_workers(system, workers):
+    """Several destinations, the events of each in all partitions: each sent once, never early, hardly ever idle."""
+    fleet = Fleet(system)
+    fleet.start(workers)
+    fleet.produce(each=12)
+    fleet.wait_accepted()
+    fleet.check_busy()
+
+
+def test_workers_come_and_go(system):
+    """Started, stopped and killed under load. What killed ones had in their hands is unknown, and is not sent again."""
+    fleet = Fleet(system)
+    first, second = fleet.start(2, **SHORT_LEASE)
+    fleet.produce(each=10)
+    fleet.wait_sent(6)
+    system.worker(**SHORT_LEASE)
+    fleet.wait_sent(14)
+    assert first.stop(timeout=30) == 0
+    fleet.wait_sent(20)
+    second.kill()
+    fleet.produce(each=6)
+    fleet.wait_sent(28)
+    third, fourth = system.workers[2], system.worker(**SHORT_LEASE)
+    fleet.wait_sent(36)
+    third.kill()
+    fleet.wait_sent(42)
+    system.worker(**SHORT_LEASE)
+    assert fourth.stop(timeout=30) == 0
+    # At most one delivery of each destination was in the hands of each of the two.
+    fleet.wait_settled(unknown_max=2 * len(fleet.numbers))
+
+
+# ---- clocks ----
+
+FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+
+
+def faketime(spec, monotonic=False):
+    """What runs a worker whose clocks are off: "+1h", or "+0 x1.00005" for one that is fast."""
+    library = next(Path("/").glob(FAKETIME.lstrip("/")), None)
+    if library is None:
+        pytest.skip("libfaketime isn't installed; try: tests/install-packages test")
+    if b"__asan_init" in (BIN / "mms-worker").read_bytes():
+        pytest.skip("libfaketime and AddressSanitizer both want to come first")
+    options = [] if monotonic else ["FAKETIME_DONT_FAKE_MONOTONIC=1"]
+    return ["env", f"LD_PRELOAD={library}", f"FAKETIME={spec}", *options]
+
+
+def test_clocks_set_apart(system):
+    """Two workers' clocks are an hour off, one's is a bit fast: slots and evidence follow the database's clock."""
+    fleet = Fleet(system, destinations=12)
+    for spec, monotonic in (("+1h", False), ("-1h", False), ("+0 x1.00005", True)):
+        fleet.start(1, under=faketime(spec, monotonic))
+    fleet.start(1)
+    fleet.produce(each=6)
+    fleet.wait_accepted()
+    arrived = {post["body"]: post["arrived_at"] for post in system.sim.posts()}
+    rows = system.query(
+        "select event_id, worker, extract(epoch from slot_at)::float8 as slot, extract(epoch from started_at)::float8 as start,"
+        " extract(epoch from finished_at)::float8 as finish, extract(epoch from taken_in_at)::float8 as taken"
+        " from mms.attempt_history"
+    )
+    for row in rows:
+        assert abs(row["start"] - arrived[row["event_id"] + ": hello"]) < 1.0, row
+        assert row["taken"] <= row["slot"] <= row["finish"] and row["start"] <= row["finish"], row
+    assert len({row["worker"] for row in rows}) == 4, "one of the workers has sent nothing"
+
+
+# ---- workers that stand still ----
+
+
+def clock_passes(system, moment, seconds):
+    """Waits until the database's clock is so many seconds past a moment."""
+    sql = "select clock_timestamp() >= %s::timestamptz + %s * interval '1 s'"
+    until(lambda: system.value(sql, moment, seconds), 30, f"{seconds} s past {moment}", interval=0.005)
+
+
+def stop_before_slot(system):
+    """Stops (SIGSTOP) a worker that has claimed a delivery and not sent it yet. Returns the worker and the delivery."""
+    sql = """select event_id, destination_id, slot_at::text, leased_by from mms.deliveries
+              where state = 'sending' and slot_at > clock_timestamp() + interval '20 ms' limit 1"""
+    workers = {worker.id: worker for worker in system.workers}
+
+    def caught():
+        for delivery in system.query(sql):
+            worker = workers[delivery["leased_by"]]
+            worker.send_signal(signal.SIGSTOP)
+            if system.value("select clock_timestamp() < %s::timestamptz", delivery["slot_at"]):
+                return worker, delivery
+            worker.send_signal(signal.SIGCONT)
+        return None
+
+    return until(caught, 30, "a delivery between its claim and its slot", interval=0.002)
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_that_stands_still(system):
+    """Stopped between claim and slot, for about as long as a send may be late, while another one serves the same."""
+    fleet = Fleet(system, destinations=6)
+    fleet.start(2)
+    missed = []
+    for seconds in (1.0, 2.5, 2.75, 3.0, 4.0):
+        fleet.produce(each=3)
+        worker, delivery = stop_before_slot(system)
+        clock_passes(system, delivery["slot_at"], seconds)
+        assert not system.sim.posts(body=f"{delivery['event_id']}: hello")
+        worker.send_signal(signal.SIGCONT)
+        until(lambda: system.sim.posts(body=f"{delivery['event_id']}: hello"), 30, "the send after all")
+        missed.append(any(line["event_id"] == delivery["event_id"] for line in worker.log_lines("slot missed")))
+    # Whoever is later than the start window doesn't send, but gives back. In between it depends on milliseconds.
+    assert missed[3:] == [True, True], missed
+    fleet.wait_accepted()
+
+
+def test_a_worker_that_stands_still_at_any_moment(system):
+    """The same at random moments: while it claims, connects, sends, reads the answer or writes evidence."""
+    fleet = Fleet(system, destinations=6)
+    fleet.start(2)
+    fleet.produce(each=4)
+    rng = random.Random()
+    for n in range(8):
+        worker = system.workers[n % 2]
+        time.sleep(rng.random() / 4)
+        worker.send_signal(signal.SIGSTOP)
+        time.sleep(rng.choice([0.1, 0.3, 1.0, 2.9]))
+        worker.send_signal(signal.SIGCONT)
+    fleet.wait_accepted()
+
+
+def test_a_late_send_moves_the_next(system):
+    """A second late, then on with the pace from there: the next slot is counted from the real start."""
+    fleet = Fleet(system, destinations=1)
+    fleet.start(1)
+    fleet.produce(each=6)
+    fleet.wait_sent(1)
+    worker, delivery = stop_before_slot(system)
+    clock_passes(system, delivery["slot_at"], 1.0)
+    worker.send_signal(signal.SIGCONT)
+    fleet.wait_accepted()
+    bodies = [post["body"] for post in system.sim.posts()]
+    late = bodies.index(f"{delivery['event_id']}: hello")
+    gaps = fleet.gaps("d0")
+    assert gaps[late - 1] >= 2.0, gaps
+    if late < len(gaps):
+        assert 1.0 <= gaps[late] < 2.0, gaps
