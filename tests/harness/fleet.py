@@ -33,11 +33,15 @@ class Fleet:
     def produce(self, each):
         """So many events more for every destination, one after the other over all partitions."""
         begin = len(self.produced) // len(self.numbers)
+        batches = [[] for _ in range(PARTITIONS)]
         for n in range(begin, begin + each):
-            ids = {f"{destination_id}-{n}": destination_id for destination_id in self.numbers}
-            events = [self.system.event(event_id, destination_id) for event_id, destination_id in ids.items()]
-            self.system.produce_many(events, partition=n % PARTITIONS)
-            self.produced += ids
+            for place, destination_id in enumerate(self.numbers):
+                event = self.system.event(f"{destination_id}-{n}", destination_id)
+                batches[(n + place) % PARTITIONS].append(event)
+                self.produced.append(event["event_id"])
+        for partition, events in enumerate(batches):
+            if events:
+                self.system.produce_many(events, partition=partition)
 
     def wait_sent(self, count, timeout=60):
         """Waits until Twilio has so many messages in all."""
