@@ -160,9 +160,9 @@ class System:
         values.update({f"MMS_{name.upper()}": value for name, value in settings.items()})
         return clean_env(**values)
 
-    def migrate(self, check=True):
+    def migrate(self, check=True, **settings):
         return subprocess.run(
-            [BIN / "mms-worker", "migrate"], env=self.env(), check=check, capture_output=True, text=True, timeout=60
+            [BIN / "mms-worker", "migrate"], env=self.env(**settings), check=check, capture_output=True, text=True, timeout=60
         )
 
     def worker(self, under=(), **settings):
