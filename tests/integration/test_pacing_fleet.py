@@ -1,8 +1,13 @@
 """The pace with many workers: they come, go, die, are stopped for a while, and disagree about the time."""
 
+import contextlib
 import random
 import signal
+import socket
+import threading
 import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -119,18 +124,18 @@ def test_a_worker_that_stands_still(system):
     """Stopped between claim and slot, for about as long as a send may be late, while another one serves the same."""
     fleet = Fleet(system, destinations=6)
     fleet.start(2)
-    missed = []
+    stopped = []
     for seconds in (1.0, 2.5, 2.75, 3.0, 4.0):
-        fleet.produce(each=3)
+        fleet.produce(each=2)
         worker, delivery = stop_before_slot(system)
         clock_passes(system, delivery["slot_at"], seconds)
         assert not system.sim.posts(body=f"{delivery['event_id']}: hello")
         worker.send_signal(signal.SIGCONT)
-        until(lambda: system.sim.posts(body=f"{delivery['event_id']}: hello"), 30, "the send after all")
-        missed.append(any(line["event_id"] == delivery["event_id"] for line in worker.log_lines("slot missed")))
-    # Whoever is later than the start window doesn't send, but gives back. In between it depends on milliseconds.
-    assert missed[3:] == [True, True], missed
+        stopped.append((worker, delivery["event_id"]))
     fleet.wait_accepted()
+    missed = [any(line["event_id"] == event_id for line in worker.log_lines("slot missed")) for worker, event_id in stopped]
+    # Whoever is later than the start window doesn't send, but gives back. Just inside it depends on milliseconds.
+    assert missed[3:] == [True, True], missed
 
 
 def test_a_worker_that_stands_still_at_any_moment(system):
@@ -164,3 +169,70 @@ def test_a_late_send_moves_the_next(system):
     assert gaps[late - 1] >= 2.0, gaps
     if late < len(gaps):
         assert 1.0 <= gaps[late] < 2.0, gaps
+
+
+class NarrowDoor:
+    """A way to the simulator that lets nobody in at first: the kernel drops what would connect, and tries again later."""
+
+    def __init__(self, target):
+        self._target = urlsplit(target)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._first = socket.create_connection(("127.0.0.1", self.port))  # with it the queue is full
+        self._sockets = [self._listener, self._first]
+
+    def somebody_knocks(self):
+        """Whether a connection to it is being tried (a SYN is out)."""
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+        return any(remote.endswith(f":{self.port:04X}") and state == "02" for _, _, remote, state, *_ in lines)
+
+    def open(self):
+        """From now on everybody gets through."""
+        self._listener.accept()[0].close()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                inside = self._listener.accept()[0]
+                outside = socket.create_connection((self._target.hostname, self._target.port))
+                self._sockets += [inside, outside]
+                for ends in ((inside, outside), (outside, inside)):
+                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _pump(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 2.5])
+def test_a_slow_connection(system, seconds):
+    """Whoever connects is let in only after a second, or only after three, which is too late: the pace goes on from there."""
+    fleet = Fleet(system, destinations=1)
+    with NarrowDoor(system.sim.base_url) as door:
+        fleet.start(1, twilio_base_url=door.url)
+        fleet.produce(each=4)
+        until(door.somebody_knocks, 30, "the first connection", interval=0.005)
+        slot_at = system.value("select min(slot_at)::text from mms.deliveries where state = 'sending'")
+        clock_passes(system, slot_at, seconds)
+        door.open()
+        fleet.wait_accepted()
+        arrived = system.sim.posts()[0]["arrived_at"]
+        late = arrived - system.value("select extract(epoch from %s::timestamptz)::float8", slot_at)
+        assert late >= 0.9, late
+        missed = [line["event_id"] for line in system.workers[0].log_lines("slot missed")]
+        assert bool(missed) == (seconds > 1.0), (missed, late)
+        assert system.workers[0].stop() == 0
