@@ -45,7 +45,8 @@ class Fleet:
 
     def wait_sent(self, count, timeout=60):
         """Waits until Twilio has so many messages in all."""
-        until(lambda: self.system.sim.stats()["messages"] >= count, timeout, lambda: f"{count} messages; {self.system.states()}")
+        sim = self.system.sim
+        until(lambda: sim.stats()["messages"] >= count, timeout, lambda: f"{count} messages; {self.system.states()}")
 
     def wait_accepted(self, timeout=60):
         """Waits until everything is sent, and checks it."""
@@ -57,7 +58,7 @@ class Fleet:
 
         def settled():
             states = self.system.states()
-            return states if not states.keys() - {"accepted", "unknown"} and sum(states.values()) == len(self.produced) else None
+            return states if states.get("accepted", 0) + states.get("unknown", 0) == len(self.produced) else None
 
         states = until(settled, timeout, lambda: f"every delivery to be accepted or unknown: {self.system.states()}")
         unknown = states.get("unknown", 0)

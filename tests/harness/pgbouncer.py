@@ -46,12 +46,8 @@ class PgBouncer:
         self._process = None
         self._home = temp_dir("mms-bouncer-", self._user)
         self._ini = self._home / "pgbouncer.ini"
-        self._ini.write_text(
-            _INI.format(
-                server_host=postgres.host, server_port=postgres.port, superuser=SUPERUSER, port=self.port, pool_size=pool_size
-            ),
-            encoding="ascii",
-        )
+        server = {"server_host": postgres.host, "server_port": postgres.port, "superuser": SUPERUSER}
+        self._ini.write_text(_INI.format(**server, port=self.port, pool_size=pool_size), encoding="ascii")
         self._ini.chmod(0o644)
 
     @property
@@ -62,7 +58,8 @@ class PgBouncer:
     def start(self, timeout=10.0):
         """Starts it and waits until it answers."""
         if not self.alive:
-            self._process = Process([self._binary, self._ini], log_path=self._log_path, cwd=self._home, as_user=self._user)
+            argv = [self._binary, self._ini]
+            self._process = Process(argv, log_path=self._log_path, cwd=self._home, as_user=self._user)
             wait.until(self._answers, timeout, "PgBouncer to answer", ignore=(psycopg2.OperationalError,))
         return self
 

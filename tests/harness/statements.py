@@ -33,7 +33,7 @@ class Ended:
     """How an attempt ended.
 
     claimed       the row of claim.sql
-    state         of the delivery: accepted, pending (it is tried again at next_attempt_at) or None: given back unattempted
+    state         of the delivery: accepted; pending: it is tried again at next_attempt_at; None: given back unattempted
     next_slot_at  None: the slot's reservation stays
     parked_until  None: its destination has no trouble
     """
@@ -47,10 +47,11 @@ class Ended:
 
 def _array(values):
     """An array as text without a type, so that PostgreSQL reads it as whatever the statement wants there."""
-    quoted = [
-        "NULL" if value is None else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values
-    ]
-    return "{" + ",".join(quoted) + "}"
+
+    def quoted(value):
+        return "NULL" if value is None else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    return "{" + ",".join(map(quoted, values)) + "}"
 
 
 class Statements:
@@ -150,8 +151,8 @@ class Statements:
             "evidence_attempts",
             [c.destination_id for c in claimed], [c.id for c in claimed], [c.attempts for c in claimed],
             [c.lease_until for c in claimed], [uuid.uuid4() for _ in claimed], outcomes, none,
-            [e.state for e in attempts], [0 for _ in claimed], slots, slots, slots, [e.next_attempt_at for e in attempts],
-            *[none] * 9, [int(e.parked_until is not None) for e in attempts], self.worker,
+            [e.state for e in attempts], [0 for _ in claimed], slots, slots, slots,
+            [e.next_attempt_at for e in attempts], *[none] * 9, [int(e.parked_until is not None) for e in attempts], self.worker,
         )  # fmt: skip
 
     def _release(self, released):

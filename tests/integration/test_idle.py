@@ -11,9 +11,12 @@ POLLS = 6  # how long is watched, counted in the worker's own polls: about a sec
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 _WAITING = """
-    insert into mms.deliveries (destination_id, event_id, event, source_topic, source_partition, source_offset, next_attempt_at)
-    select 'd', 'e' || n, '{}', 't', 0, n, clock_timestamp() + interval '1 hour' from generate_series(1, %s) n;
-    update mms.pacing set parked_until = clock_timestamp() + interval '1 hour', due_at = clock_timestamp() + interval '1 hour'
+    insert into mms.deliveries
+           (destination_id, event_id, event, source_topic, source_partition, source_offset, next_attempt_at)
+    select 'd', 'e' || n, '{}', 't', 0, n, now() + interval '1 hour'
+      from generate_series(1, %s) n;
+    update mms.pacing
+       set parked_until = now() + interval '1 hour', due_at = now() + interval '1 hour'
      where destination_id = 'd'"""
 
 

@@ -79,17 +79,18 @@ def test_clocks_set_apart(faketime, system):
         fleet.start(1, under=under)
     fleet.start(1)
     fleet.produce(each=4)
-    until(lambda: have_sent(fleet) == {worker.id for worker in system.workers}, 60, "every worker to have sent something")
+    everybody = {worker.id for worker in system.workers}
+    until(lambda: have_sent(fleet) == everybody, 60, "every worker to have sent something")
     fleet.wait_accepted()
     arrived = {post["body"]: post["arrived_at"] for post in system.sim.posts()}
     rows = system.query(
-        "select event_id, worker, extract(epoch from slot_at)::float8 as slot, extract(epoch from started_at)::float8 as start,"
-        " extract(epoch from finished_at)::float8 as finish, extract(epoch from taken_in_at)::float8 as taken"
-        " from mms.attempt_history"
+        "select event_id, taken_in_at, slot_at, started_at, finished_at,"
+        " extract(epoch from started_at)::float8 as start from mms.attempt_history"
     )
     for row in rows:
         assert abs(row["start"] - arrived[row["event_id"] + ": hello"]) < 1.0, row
-        assert row["taken"] <= row["slot"] <= row["finish"] and row["start"] <= row["finish"], row
+        assert row["taken_in_at"] <= row["slot_at"] <= row["finished_at"], row
+        assert row["started_at"] <= row["finished_at"], row
 
 
 # ---- workers that stand still ----
@@ -133,9 +134,9 @@ def test_a_worker_that_stands_still(system):
         worker.send_signal(signal.SIGCONT)
         stopped.append((worker, delivery["event_id"]))
     fleet.wait_accepted()
-    missed = [any(line["event_id"] == event_id for line in worker.log_lines("slot missed")) for worker, event_id in stopped]
     # Whoever is later than the start window doesn't send, but gives back. Just inside it depends on milliseconds.
-    assert missed[3:] == [True, True], missed
+    for worker, event_id in stopped[3:]:
+        assert event_id in {line["event_id"] for line in worker.log_lines("slot missed")}
 
 
 def test_a_worker_that_stands_still_at_any_moment(system):
@@ -172,7 +173,7 @@ def test_a_late_send_moves_the_next(system):
 
 
 class NarrowDoor:
-    """A way to the simulator that lets nobody in at first: the kernel drops what would connect, and tries again later."""
+    """A way to the simulator that lets nobody in at first: the kernel has to try again, a second later."""
 
     def __init__(self, target):
         self._target = urlsplit(target)
@@ -220,7 +221,7 @@ class NarrowDoor:
 
 @pytest.mark.parametrize("seconds", [0.0, 2.5])
 def test_a_slow_connection(system, seconds):
-    """Whoever connects is let in only after a second, or only after three, which is too late: the pace goes on from there."""
+    """Let in after a second, or after three, which is beyond the start window: the pace goes on from there."""
     fleet = Fleet(system, destinations=1)
     with NarrowDoor(system.sim.base_url) as door:
         fleet.start(1, twilio_base_url=door.url)
@@ -233,6 +234,6 @@ def test_a_slow_connection(system, seconds):
         arrived = system.sim.posts()[0]["arrived_at"]
         late = arrived - system.value("select extract(epoch from %s::timestamptz)::float8", slot_at)
         assert late >= 0.9, late
-        missed = [line["event_id"] for line in system.workers[0].log_lines("slot missed")]
-        assert bool(missed) == (seconds > 1.0), (missed, late)
+        refused = [row["reason"] for row in system.attempts() if row["outcome"] == "retry"]
+        assert refused == (["NOT_CONNECTED"] if seconds else []), (refused, late)
         assert system.workers[0].stop() == 0

@@ -25,7 +25,8 @@ class Race:
     """The worker's own statements, hard against each other on a few destinations, without any pace.
 
     A producer takes in an event for one to three of them, and goes on when all have been accepted: destinations fall
-    asleep and are woken hundreds of times a second. What a claim takes is accepted, given back, tried again or parked for a moment, in turns.
+    asleep and are woken all the time. What a claim takes is accepted, given back, tried again or parked for a moment,
+    in turns.
     """
 
     def __init__(self, system):
@@ -122,7 +123,7 @@ def test_statements_against_each_other(system):
 
 
 def test_events_that_trickle(system):
-    """One event at a time to a few destinations: after each send its destination falls asleep, the next one wakes it."""
+    """One event at a time to a few destinations: after each send its destination falls asleep until the next."""
     count = 30
     destinations = [system.destination(f"d{n}", to=f"+1555777000{n}") for n in range(6)]
     for worker in [system.worker() for _ in range(2)]:
@@ -131,7 +132,8 @@ def test_events_that_trickle(system):
     for number in range(count):
         destination = destinations[number % len(destinations)] if number % 5 else rng.choice(destinations)
         system.produce(system.event(f"e{number}", destination), partition=number % 12)
-        until(lambda: system.sim.stats()["messages"] > number, PATIENCE, lambda: f"event {number}: {system.overlooked()}")
+        what = f"the send of event {number}"
+        until(lambda: system.sim.stats()["messages"] > number, PATIENCE, lambda: f"{what}; {system.overlooked()}")
         assert system.overlooked() == []
     system.wait_states(accepted=count)
     assert system.overlooked() == []
