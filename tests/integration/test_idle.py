@@ -7,7 +7,7 @@ import pytest
 
 from harness.wait import until
 
-POLLS = 6  # how long is watched, counted in the worker's own polls: about a second each
+POLLS = 5  # how long is watched, counted in the worker's own polls: about a second each
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 _WAITING = """

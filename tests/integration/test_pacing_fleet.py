@@ -4,8 +4,10 @@ import contextlib
 import random
 import signal
 import socket
+import struct
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +17,8 @@ from harness import Unavailable
 from harness.faketime import FakeTime
 from harness.fleet import Fleet
 from harness.wait import until
+
+SO_TIMESTAMPNS = 35  # Linux; Python has no name for it
 
 # A dead worker's deliveries are taken over soon.
 SHORT_LEASE = {"lease": "12s", "twilio_timeout": "2s"}
@@ -173,11 +177,16 @@ def test_a_late_send_moves_the_next(system):
 
 
 class NarrowDoor:
-    """A way to the simulator that lets nobody in at first: the kernel has to try again, a second later."""
+    """A way to the simulator that lets nobody in at first: the kernel has to try again, a second later.
+
+    arrivals: when each request came, by the kernel's clock. (The way from here to the simulator takes now more, now less.)
+    """
 
     def __init__(self, target):
+        self.arrivals = []
         self._target = urlsplit(target)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self._listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # what it accepts inherits this
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._first = socket.create_connection(("127.0.0.1", self.port))  # with it the queue is full
@@ -199,13 +208,18 @@ class NarrowDoor:
                 inside = self._listener.accept()[0]
                 outside = socket.create_connection((self._target.hostname, self._target.port))
                 self._sockets += [inside, outside]
-                for ends in ((inside, outside), (outside, inside)):
-                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
+                for way in ((inside, outside), (outside, inside)):
+                    threading.Thread(target=self._pump, args=way, daemon=True).start()
 
-    @staticmethod
-    def _pump(source, sink):
+    def _pump(self, source, sink):
         with contextlib.suppress(OSError):
-            while data := source.recv(65536):
+            while True:
+                data, extra, _, _ = source.recvmsg(65536, 64)
+                if not data:
+                    break
+                if data.startswith(b"POST "):
+                    seconds, nanoseconds = struct.unpack("@ll", extra[0][2])
+                    self.arrivals.append(seconds + nanoseconds / 1e9)
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
 
@@ -230,10 +244,11 @@ def test_a_slow_connection(system, seconds):
         slot_at = system.value("select min(slot_at)::text from mms.deliveries where state = 'sending'")
         clock_passes(system, slot_at, seconds)
         door.open()
-        fleet.wait_accepted()
-        arrived = system.sim.posts()[0]["arrived_at"]
-        late = arrived - system.value("select extract(epoch from %s::timestamptz)::float8", slot_at)
-        assert late >= 0.9, late
-        refused = [row["reason"] for row in system.attempts() if row["outcome"] == "retry"]
-        assert refused == (["NOT_CONNECTED"] if seconds else []), (refused, late)
+        system.wait_states(accepted=4, timeout=60)
         assert system.workers[0].stop() == 0
+    fleet.check_events()
+    late = door.arrivals[0] - system.value("select extract(epoch from %s::timestamptz)::float8", slot_at)
+    assert late >= 0.9, late
+    refused = [row["reason"] for row in system.attempts() if row["outcome"] == "retry"]
+    assert refused == (["NOT_CONNECTED"] if seconds else []), (refused, late)
+    assert all(after - before >= 1.0 for before, after in pairwise(door.arrivals)), door.arrivals

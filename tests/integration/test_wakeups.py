@@ -124,7 +124,7 @@ def test_statements_against_each_other(system):
 
 def test_events_that_trickle(system):
     """One event at a time to a few destinations: after each send its destination falls asleep until the next."""
-    count = 30
+    count = 24
     destinations = [system.destination(f"d{n}", to=f"+1555777000{n}") for n in range(6)]
     for worker in [system.worker() for _ in range(2)]:
         worker.wait_ready()
