@@ -31,7 +31,7 @@ def find_bin():
     raise Unavailable("PostgreSQL's server isn't installed (no initdb); try: tests/install-packages test")
 
 
-def _server_user():
+def server_user():
     """PostgreSQL refuses to run as root: the user that it runs as instead, or None when we aren't root."""
     if os.geteuid() != 0:
         return None
@@ -56,7 +56,7 @@ class Postgres:
         self.host = "127.0.0.1"
         self.port = free_port()
         self._bin = find_bin()
-        self._user = _server_user()
+        self._user = server_user()
         self._process = None
         self._home = None
         self._settings = {

@@ -1,6 +1,7 @@
 """A whole system for a test or the demo: a database, topics, a simulator, and any number of workers."""
 
 import json
+import socket
 import subprocess
 import uuid
 
@@ -15,6 +16,21 @@ from .wait import until, until_equal
 ACCOUNT = "AC" + "0123456789abcdef" * 2
 TOKEN = "a-very-secret-auth-token"
 OWL = "https://demo.twilio.com/owl.png"
+
+# A destination with work that nobody would look at in time. The clock is among the reasons to be late: who wakes a
+# destination makes it due from that moment on. True at any moment, between any two transactions.
+_OVERLOOKED = """
+    select q.destination_id, q.pending, q.next_attempt_at, p.next_slot_at::text, p.parked_until::text, p.due_at::text
+      from (select w.destination_id, count(*) as pending, min(w.next_attempt_at) as next_attempt_at
+              from mms.deliveries w
+             where w.state = 'pending'
+             group by 1) q
+      join mms.destinations d on d.id = q.destination_id and d.disabled_at is null
+      left join mms.pacing p on p.destination_id = q.destination_id
+     where p.destination_id is null
+        or p.due_at > greatest(p.next_slot_at, p.parked_until, q.next_attempt_at, clock_timestamp())
+        or p.pending_from > q.next_attempt_at
+     order by 1"""
 
 # What a worker may print under sanitizers without being a crash.
 _SANITIZER = {
@@ -40,10 +56,15 @@ def config(**changes):
 
 
 class Worker(Process):
-    """A running mms-worker."""
+    """A running mms-worker. under: a program and its arguments that become the worker, such as env(1)."""
 
-    def __init__(self, env, log_path):
-        super().__init__([BIN / "mms-worker", "run"], env=env, log_path=log_path)
+    def __init__(self, env, log_path, under=()):
+        super().__init__([*under, BIN / "mms-worker", "run"], env=env, log_path=log_path, name="mms-worker")
+
+    @property
+    def id(self):
+        """Its name in leased_by and in the evidence."""
+        return f"{socket.gethostname()}-{self.pid}"
 
     @property
     def port(self):
@@ -76,6 +97,11 @@ class Worker(Process):
             if line.startswith(name) and line[len(name)] in " {"
         ]
         return sum(values)
+
+    def partitions(self):
+        """How many partitions it has now."""
+        lines = [line for line in self.log_lines() if line["message"].startswith("partitions ")]
+        return lines[-1].get("count", 0) if lines else 0
 
     def wait_ready(self, timeout=30):
         until(lambda: self.get("/readyz")[0] == 200, timeout, "the worker to be ready")
@@ -135,15 +161,15 @@ class System:
         values.update({f"MMS_{name.upper()}": value for name, value in settings.items()})
         return clean_env(**values)
 
-    def migrate(self, check=True):
+    def migrate(self, check=True, **settings):
         return subprocess.run(
-            [BIN / "mms-worker", "migrate"], env=self.env(), check=check, capture_output=True, text=True, timeout=60
+            [BIN / "mms-worker", "migrate"], env=self.env(**settings), check=check, capture_output=True, text=True, timeout=60
         )
 
-    def worker(self, **settings):
+    def worker(self, under=(), **settings):
         """Starts a worker; it is ended with the system."""
         log_path = self.directory / f"worker-{len(self.workers)}.log"
-        worker = Worker(self.env(**settings), log_path)
+        worker = Worker(self.env(**settings), log_path, under)
         self.workers.append(worker)
         return worker
 
@@ -177,8 +203,8 @@ class System:
         for event in events:
             self.kafka.produce(self.events_topic, event, key=key, partition=partition, headers=headers)
 
-    def produce_many(self, events, keys=None):
-        self.kafka.produce_many(self.events_topic, [json.dumps(event) for event in events], keys)
+    def produce_many(self, events, keys=None, partition=-1):
+        self.kafka.produce_many(self.events_topic, [json.dumps(event) for event in events], keys, partition)
 
     def states(self):
         """How many deliveries are in each state."""
@@ -192,6 +218,10 @@ class System:
             return self.states()
 
         until_equal(look, states, timeout, "the deliveries' states")
+
+    def overlooked(self):
+        """Destinations with pending deliveries that nobody would look at in time. There must be none, at any moment."""
+        return self.query(_OVERLOOKED)
 
     def check_workers(self):
         """Fails if a sanitizer has complained about a worker."""

@@ -1,0 +1,179 @@
+"""The worker's own SQL statements (worker/sql), to be run from Python: their parameters stand here and nowhere else.
+
+They run as they are, by PREPARE and EXECUTE. Each method of Statements is one transaction of the worker, statement by
+statement in its order.
+"""
+
+import contextlib
+import json
+import uuid
+from dataclasses import dataclass
+
+from psycopg2.extensions import new_type, register_type
+from psycopg2.extras import NamedTupleCursor
+
+from . import ROOT
+
+SQL = ROOT / "worker" / "sql"
+
+_CLAIM = ("claim_lock", "claim", "claim_next")
+_INTAKE = ("intake", "pacing_lock", "intake_wake")
+_EVIDENCE = ("evidence_slots", "evidence_attempts", "evidence_release", "evidence_wake")
+
+MICROSECONDS = 1_000_000
+"""In a second."""
+
+# Not a datetime: there is an infinity.
+_TIMESTAMPTZ = 1184
+_TIME_AS_TEXT = new_type((_TIMESTAMPTZ,), "TIME_AS_TEXT", lambda text, _: text)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an attempt ended.
+
+    claimed       the row of claim.sql
+    state         of the delivery: accepted; pending: it is tried again at next_attempt_at; None: given back unattempted
+    next_slot_at  None: the slot's reservation stays
+    parked_until  None: its destination has no trouble
+    """
+
+    claimed: tuple
+    state: str | None
+    next_slot_at: str | None = None
+    next_attempt_at: str | None = None
+    parked_until: str | None = None
+
+
+def _array(values):
+    """An array as text without a type, so that PostgreSQL reads it as whatever the statement wants there."""
+
+    def quoted(value):
+        return "NULL" if value is None else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    return "{" + ",".join(map(quoted, values)) + "}"
+
+
+class Statements:
+    """The statements on a connection of their own.
+
+    connection  psycopg2's, in autocommit mode
+    between     called before each statement and before COMMIT: a place to dawdle
+    """
+
+    def __init__(self, connection, worker="statements", between=lambda: None):
+        self.connection = connection
+        self.worker = worker
+        self._between = between
+        self._cursor = connection.cursor(cursor_factory=NamedTupleCursor)
+        register_type(_TIME_AS_TEXT, connection)
+        # As the worker's are: made for these parameters, not for any.
+        self._cursor.execute("set plan_cache_mode = force_custom_plan; set timezone = 'UTC'")
+        for name in _CLAIM + _INTAKE + _EVIDENCE:
+            self._cursor.execute(f"prepare {name} as " + (SQL / f"{name}.sql").read_text(encoding="utf-8"))
+
+    def close(self):
+        self.connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self):
+        """BEGIN, and COMMIT at the end (after an error ROLLBACK)."""
+        self._cursor.execute("begin")
+        try:
+            yield
+            self._between()
+        except BaseException:
+            self._cursor.execute("rollback")
+            raise
+        self._cursor.execute("commit")
+
+    def run(self, name, *parameters):
+        """One statement; lists become arrays. Returns its rows by column name, times as text."""
+        self._between()
+        values = [_array(value) if isinstance(value, list) else value for value in parameters]
+        marks = ", ".join(["%s"] * len(values))
+        self._cursor.execute(f"execute {name}" + (f"({marks})" if values else ""), values)
+        return self._cursor.fetchall() if self._cursor.description else []
+
+    def in_ms(self, milliseconds):
+        """A moment of the database's clock, as text."""
+        self._cursor.execute("select clock_timestamp() + %s * interval '1 ms'", [milliseconds])
+        return self._cursor.fetchone()[0]
+
+    def claim_statements(self, look_ahead, limit, lease, spacing, window, floor="-infinity"):
+        """The statements of a claim, in whatever transaction there is. Durations in microseconds.
+
+        floor  a moment before which nothing is due
+        """
+        self.run("claim_lock", look_ahead, limit, floor)
+        claimed = self.run("claim", look_ahead, lease, spacing, window, self.worker)
+        self.run("claim_next", floor)
+        return claimed
+
+    def claim(self, look_ahead=0, limit=200, lease=600 * MICROSECONDS, spacing=0, window=0, floor="-infinity"):
+        """Claims what is due: the rows of claim.sql."""
+        with self.transaction():
+            return self.claim_statements(look_ahead, limit, lease, spacing, window, floor)
+
+    def intake(self, *events):
+        """Takes in (event_id, destination_id) pairs."""
+        none = [None] * len(events)
+        event_ids, destination_ids = [e for e, _ in events], [d for _, d in events]
+        bodies = [json.dumps({"event_id": e, "destination_id": d}) for e, d in events]
+        place = (["t"] * len(events), [0] * len(events), list(range(len(events))))
+        with self.transaction():
+            self.run("intake", event_ids, destination_ids, none, bodies, none, none, none, *place, self.worker)
+            self.run("pacing_lock", destination_ids)
+            self.run("intake_wake", destination_ids)
+
+    def evidence(self, *ended):
+        """Stores how attempts (Ended) ended, and moves their slots."""
+        moved = [e for e in ended if e.next_slot_at is not None]
+        attempts = [e for e in ended if e.state is not None]
+        released = [e for e in ended if e.state is None]
+        with self.transaction():
+            self.run("pacing_lock", [e.claimed.destination_id for e in ended])
+            if moved:
+                self._slots(moved)
+            if attempts:
+                self._attempts(attempts)
+            if released:
+                self._release(released)
+            self._wake([e for e in ended if e.state != "accepted"])
+
+    def _slots(self, moved):
+        claimed = [e.claimed for e in moved]
+        ids, reserved = [c.destination_id for c in claimed], [c.reserved_until for c in claimed]
+        self.run("evidence_slots", ids, reserved, [e.next_slot_at for e in moved])
+
+    def _attempts(self, attempts):
+        claimed = [e.claimed for e in attempts]
+        none = [None] * len(attempts)
+        outcomes = [{"pending": "retry"}.get(e.state, e.state) for e in attempts]
+        slots = [c.slot_at for c in claimed]
+        self.run(
+            "evidence_attempts",
+            [c.destination_id for c in claimed], [c.id for c in claimed], [c.attempts for c in claimed],
+            [c.lease_until for c in claimed], [uuid.uuid4() for _ in claimed], outcomes, none,
+            [e.state for e in attempts], [0 for _ in claimed], slots, slots, slots,
+            [e.next_attempt_at for e in attempts], *[none] * 9, [int(e.parked_until is not None) for e in attempts], self.worker,
+        )  # fmt: skip
+
+    def _release(self, released):
+        claimed = [e.claimed for e in released]
+        self.run(
+            "evidence_release",
+            [c.destination_id for c in claimed], [c.id for c in claimed], [c.attempts for c in claimed],
+            [c.lease_until for c in claimed],
+        )  # fmt: skip
+
+    def _wake(self, waking):
+        if not waking:
+            return
+        claimed = [e.claimed for e in waking]
+        self.run(
+            "evidence_wake",
+            [c.destination_id for c in claimed], [e.next_attempt_at or e.claimed.slot_at for e in waking],
+            [e.parked_until for e in waking], ["TEST" if e.parked_until else None for e in waking], [0 for _ in waking],
+            [c.updated_at for c in claimed],
+        )  # fmt: skip
