@@ -1,8 +1,13 @@
-"""What a claim costs does not depend on how much waits behind the deliveries that it takes."""
+"""What a claim costs depends neither on how much waits behind the deliveries that it takes, nor on long transactions."""
 
+import collections
+import statistics
+import time
 from contextlib import closing
 
-from harness.statements import MICROSECONDS, Statements
+import pytest
+
+from harness.statements import MICROSECONDS, Ended, Statements
 
 OTHERS, OF_EACH_OTHER = 1000, 100
 FEW, MANY = 1_000, 200_000
@@ -11,7 +16,7 @@ CLAIM = {"look_ahead": 0, "limit": 200, "lease": 90 * MICROSECONDS, "spacing": M
 _DELIVERIES = """
     insert into mms.deliveries
            (destination_id, event_id, event, source_topic, source_partition, source_offset, next_attempt_at)
-    select d.id, 'e' || n, '{}', 't', 0, n, clock_timestamp()
+    select d.id, 'e' || n, %s, 't', 0, n, clock_timestamp()
       from generate_series(%s, %s) n, mms.destinations d
      where d.id like %s"""
 
@@ -22,17 +27,21 @@ _PAGES = """
      where n.nspname in ('mms', 'pg_toast') and c.relkind in ('r', 'i', 't')"""
 
 
+def pages_so_far(statements):
+    """How many pages this transaction has asked for."""
+    cursor = statements.connection.cursor()
+    cursor.execute(_PAGES)
+    return cursor.fetchone()[0]
+
+
 def claim_pages(system):
     """How many pages a claim touches that takes 'busy' and others; it is undone."""
     with closing(Statements(system.postgres.connect(system.database))) as statements:
-        cursor = statements.connection.cursor()
         try:
             with statements.transaction():
-                cursor.execute(_PAGES)
-                before = cursor.fetchone()[0]
+                before = pages_so_far(statements)
                 claimed = statements.claim_statements(**CLAIM)
-                cursor.execute(_PAGES)
-                pages = cursor.fetchone()[0] - before
+                pages = pages_so_far(statements) - before
                 raise Undo
         except Undo:
             pass
@@ -51,13 +60,59 @@ def test_a_claim_costs_the_same_with_any_backlog(system):
     system.query(
         "insert into mms.destinations (id, config) select 'other' || n, '{}' from generate_series(1, %s) n", OTHERS
     )
-    system.query(_DELIVERIES, 1, OF_EACH_OTHER, "other%")
-    system.query(_DELIVERIES, 1, FEW, "busy")
+    system.query(_DELIVERIES, "{}", 1, OF_EACH_OTHER, "other%")
+    system.query(_DELIVERIES, "{}", 1, FEW, "busy")
     system.query("update mms.pacing set due_at = now()")
     system.query("update mms.pacing set due_at = '-infinity' where destination_id = 'busy'")
     system.query("vacuum analyze")
     few = claim_pages(system)
-    system.query(_DELIVERIES, FEW + 1, MANY, "busy")
+    system.query(_DELIVERIES, "{}", FEW + 1, MANY, "busy")
     system.query("vacuum analyze")
     many = claim_pages(system)
     assert many <= 1.2 * few, (few, many)
+
+
+SENDERS, PACE = 10, 0.1  # destinations, and seconds from slot to slot
+LONG = 24.0  # seconds; an era of a pacing row is ten, so that each half has seen more than one
+FLOOR = -3000  # milliseconds, as the worker has it
+
+
+class Measured(Statements):
+    """Notes how many pages each statement touches."""
+
+    def __init__(self, connection):
+        self.halves = (collections.defaultdict(list), collections.defaultdict(list))
+        self.second = False
+        super().__init__(connection)
+
+    def run(self, name, *parameters):
+        before = pages_so_far(self)
+        rows = super().run(name, *parameters)
+        self.halves[self.second][name].append(pages_so_far(self) - before)
+        return rows
+
+
+@pytest.mark.timeout(120)
+def test_a_long_transaction_makes_nothing_dearer(system):
+    """While a transaction stays open, PostgreSQL keeps every version of every pacing row; nobody walks through them."""
+    system.query("insert into mms.destinations (id, config) select 'd' || n, '{}' from generate_series(1, %s) n", SENDERS)
+    # Few to a page: deliveries that are gone would be met on as many pages.
+    system.query(_DELIVERIES, '"' + 2000 * "x" + '"', 1, 400, "d%")
+    system.query("update mms.pacing set due_at = now()")
+    system.query("vacuum analyze")
+    reader = system.postgres.connect(system.database)
+    reader.autocommit = False
+    with closing(reader), closing(Measured(system.postgres.connect(system.database))) as statements:
+        reader.cursor().execute("set transaction isolation level repeatable read; select count(*) from mms.pacing")
+        begin = time.monotonic()
+        while (passed := time.monotonic() - begin) < LONG:
+            statements.second = passed > LONG / 2
+            claimed = statements.claim(window=MICROSECONDS, floor=statements.in_ms(FLOOR))
+            next_slot = statements.in_ms(PACE * 1000)
+            statements.evidence(*[Ended(row, "accepted", next_slot_at=next_slot) for row in claimed])
+            time.sleep(PACE)
+    for name, first in statements.halves[0].items():
+        second = statements.halves[1][name]
+        assert len(second) > 50, name
+        # What grows with the transaction's age costs three times as much in the second half.
+        assert statistics.mean(second) <= 1.7 * statistics.mean(first) + 5, name
