@@ -1,7 +1,6 @@
 """What a claim costs depends neither on how much waits behind the deliveries that it takes, nor on long transactions."""
 
 import collections
-import statistics
 import time
 from contextlib import closing
 
@@ -74,6 +73,7 @@ def test_a_claim_costs_the_same_with_any_backlog(system):
 
 SENDERS, PACE = 10, 0.1  # destinations, and seconds from slot to slot
 LONG = 24.0  # seconds; an era of a pacing row is ten, so that each half has seen more than one
+WARM = 4.0  # seconds; after that as much lies behind the floor as ever will
 FLOOR = -3000  # milliseconds, as the worker has it
 
 
@@ -81,14 +81,14 @@ class Measured(Statements):
     """Notes how many pages each statement touches."""
 
     def __init__(self, connection):
-        self.halves = (collections.defaultdict(list), collections.defaultdict(list))
-        self.second = False
+        self.halves = [collections.defaultdict(list) for _ in range(3)]
+        self.half = 0
         super().__init__(connection)
 
     def run(self, name, *parameters):
         before = pages_so_far(self)
         rows = super().run(name, *parameters)
-        self.halves[self.second][name].append(pages_so_far(self) - before)
+        self.halves[self.half][name].append(pages_so_far(self) - before)
         return rows
 
 
@@ -106,13 +106,13 @@ def test_a_long_transaction_makes_nothing_dearer(system):
         reader.cursor().execute("set transaction isolation level repeatable read; select count(*) from mms.pacing")
         begin = time.monotonic()
         while (passed := time.monotonic() - begin) < LONG:
-            statements.second = passed > LONG / 2
+            statements.half = (passed > WARM) + (passed > LONG / 2)
             claimed = statements.claim(window=MICROSECONDS, floor=statements.in_ms(FLOOR))
             next_slot = statements.in_ms(PACE * 1000)
             statements.evidence(*[Ended(row, "accepted", next_slot_at=next_slot) for row in claimed])
             time.sleep(PACE)
-    for name, first in statements.halves[0].items():
-        second = statements.halves[1][name]
+    for name, first in statements.halves[1].items():
+        second = statements.halves[2][name]
         assert len(second) > 50, name
-        # What grows with the transaction's age costs three times as much in the second half.
-        assert statistics.mean(second) <= 1.7 * statistics.mean(first) + 5, name
+        # The cheapest ones, at an era's beginning. What grows with the transaction's age costs three times as much now.
+        assert min(second) <= 1.25 * min(first) + 5, name
