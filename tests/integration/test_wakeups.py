@@ -10,7 +10,7 @@ from harness.wait import until
 
 DESTINATIONS = ["a", "b", "c"]
 PRODUCERS = 4
-ROUNDS = 80  # of each producer
+ROUNDS = 160  # of each producer
 CLAIMERS = 4
 PATIENCE = 10.0  # seconds; an event that takes longer has been overlooked
 
