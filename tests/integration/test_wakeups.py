@@ -17,7 +17,7 @@ PATIENCE = 10.0  # seconds; an event that takes longer has been overlooked
 
 def dawdle(rng):
     """Now and then a statement comes late, as the next one of a pipeline does on a busy server."""
-    if rng.random() < 0.2:
+    if rng.random() < 0.5:
         time.sleep(rng.random() * 0.003)
 
 
