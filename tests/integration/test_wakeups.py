@@ -10,14 +10,14 @@ from harness.wait import until
 
 DESTINATIONS = ["a", "b", "c"]
 PRODUCERS = 4
-ROUNDS = 80  # of each producer
+ROUNDS = 160  # of each producer
 CLAIMERS = 4
 PATIENCE = 10.0  # seconds; an event that takes longer has been overlooked
 
 
 def dawdle(rng):
     """Now and then a statement comes late, as the next one of a pipeline does on a busy server."""
-    if rng.random() < 0.2:
+    if rng.random() < 0.5:
         time.sleep(rng.random() * 0.003)
 
 
