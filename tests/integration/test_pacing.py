@@ -121,7 +121,8 @@ def test_killing_a_worker_during_intake_loses_nothing(system):
     with blocker.cursor() as cursor:
         cursor.execute("lock table mms.deliveries in exclusive mode")
         system.produce(*[system.event(f"e{i}", "d") for i in range(4)])
-        until(lambda: victim.metric("mms_events_read_total") == 4, 30, "the events to be read")
+        # One batch is under way at a time: the events that are not in it wait in Kafka.
+        until(lambda: victim.metric("mms_events_read_total") >= 1, 30, "events to be read")
         # Offsets that were stored too soon would be committed within a second: several statistics come by.
         seen = victim.metric("mms_kafka_statistics_total")
         until(lambda: victim.metric("mms_kafka_statistics_total") >= seen + 2, 30, "time for a commit")
