@@ -36,6 +36,7 @@ class Ended:
     state         of the delivery: accepted; pending: it is tried again at next_attempt_at; None: given back unattempted
     next_slot_at  None: the slot's reservation stays
     parked_until  None: its destination has no trouble
+    well          its destination was in trouble before, and this shows that it is well again
     """
 
     claimed: tuple
@@ -43,6 +44,7 @@ class Ended:
     next_slot_at: str | None = None
     next_attempt_at: str | None = None
     parked_until: str | None = None
+    well: bool = False
 
 
 def _array(values):
@@ -139,7 +141,7 @@ class Statements:
                 self._attempts(attempts)
             if released:
                 self._release(released)
-            self._wake([e for e in ended if e.state != "accepted"])
+            self._wake([e for e in ended if e.state != "accepted" or e.well])
 
     def _slots(self, moved):
         claimed = [e.claimed for e in moved]
@@ -171,9 +173,10 @@ class Statements:
         if not waking:
             return
         claimed = [e.claimed for e in waking]
+        wake_at = [None if e.state == "accepted" else e.next_attempt_at or e.claimed.slot_at for e in waking]
         self.run(
             "evidence_wake",
-            [c.destination_id for c in claimed], [e.next_attempt_at or e.claimed.slot_at for e in waking],
-            [e.parked_until for e in waking], ["TEST" if e.parked_until else None for e in waking], [0 for _ in waking],
-            [c.updated_at for c in claimed],
+            [c.destination_id for c in claimed], wake_at,
+            [e.parked_until for e in waking], ["TEST" if e.parked_until else None for e in waking],
+            [int(e.well) for e in waking], [c.updated_at for c in claimed],
         )  # fmt: skip

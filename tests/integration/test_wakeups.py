@@ -4,6 +4,7 @@ import itertools
 import random
 import threading
 import time
+from contextlib import closing
 
 from harness.statements import Ended, Statements
 from harness.wait import until
@@ -121,6 +122,21 @@ def test_statements_against_each_other(system):
     assert system.states() == {"accepted": len(race.accepted)}
     sleeping = system.value("select count(*) from mms.pacing where due_at = 'infinity'")
     assert sleeping == len(DESTINATIONS), "idle destinations are looked at"
+
+
+def test_well_again_is_awake_again(system):
+    """A send that began before its destination was parked is accepted: the trouble is over, and so is the pause."""
+    system.destination("d")
+    with closing(Statements(system.postgres.connect(system.database))) as statements:
+        statements.intake(("first", "d"), ("second", "d"), ("third", "d"))
+        (first,) = statements.claim()
+        (second,) = statements.claim()
+        parked = statements.in_ms(600_000)
+        statements.evidence(Ended(second, "pending", second.slot_at, next_attempt_at=parked, parked_until=parked))
+        assert statements.claim() == []
+        statements.evidence(Ended(first, "accepted", well=True))
+        assert system.overlooked() == []
+        assert statements.claim() != []
 
 
 def test_events_that_trickle(system):

@@ -3,6 +3,7 @@
 -- $1 destination_id, $2 wake_at (null: no wake-up), $3 parked_until (null: not parked),
 -- $4 parked_reason, $5 well, $6 config_of: when the row that the attempt used had been changed
 -- (arrays)
+-- Who is well again is looked at now: what was parked meanwhile would sleep on.
 -- Trouble of a row that has been changed since is no reason to park: it may have been mended.
 with input as (
     select u.destination_id,
@@ -27,6 +28,8 @@ update mms.pacing p
                             when w.well then null else p.parked_reason end,
        due_at = case when w.parked_until is not null
                      then greatest(p.next_slot_at, p.parked_until, w.parked_until)
+                     when w.well
+                     then least(p.due_at, greatest(p.next_slot_at, clock_timestamp()))
                      when w.wake_at is not null
                      then least(p.due_at, greatest(p.next_slot_at, p.parked_until, w.wake_at))
                      else p.due_at end
