@@ -108,6 +108,21 @@ static void batch_add_slot(struct batch *batch, const struct slot_move *move)
 
 /* ---- statements ---- */
 
+/* When its destination must be looked at because of this delivery; 0: not. */
+static int64_t wake_at(const struct delivery *delivery)
+{
+    if (is_release(delivery))
+        return delivery->slot_at;
+    return strcmp(delivery->state, "pending") == 0 ? delivery->next_attempt_at : 0;
+}
+
+/* Whether its destination's pacing changes because of this delivery. */
+static bool is_wake(const struct delivery *delivery)
+{
+    return wake_at(delivery) != 0 || delivery->well;
+}
+
+/* What most batches bring, accepted sends, changes no pacing and needs no lock. */
 static void lock_statement(struct pg_unit *unit, const struct batch *batch)
 {
     struct pg_array ids;
@@ -115,10 +130,15 @@ static void lock_statement(struct pg_unit *unit, const struct batch *batch)
     pg_array_init(&ids, PG_TEXT);
     for (size_t i = 0; i < batch->slot_count; i++)
         pg_array_add_text(&ids, batch->slots[i].destination_id);
-    for (size_t i = 0; i < batch->delivery_count; i++)
-        pg_array_add_text(&ids, batch->deliveries[i]->destination_id);
-    pg_unit_statement(unit, sql_pacing_lock);
-    pg_unit_arrays(unit, &ids, 1);
+    for (size_t i = 0; i < batch->delivery_count; i++) {
+        if (is_wake(batch->deliveries[i]))
+            pg_array_add_text(&ids, batch->deliveries[i]->destination_id);
+    }
+    if (ids.count > 0) {
+        pg_unit_statement(unit, sql_pacing_lock);
+        pg_unit_array(unit, &ids);
+    }
+    pg_array_release(&ids);
 }
 
 static void slots_statement(struct pg_unit *unit, const struct batch *batch)
@@ -232,14 +252,6 @@ static void release_statement(struct pg_unit *unit, const struct batch *batch)
     pg_unit_arrays(unit, a, 4);
 }
 
-/* When its destination must be looked at because of this delivery; 0: not. */
-static int64_t wake_at(const struct delivery *delivery)
-{
-    if (is_release(delivery))
-        return delivery->slot_at;
-    return strcmp(delivery->state, "pending") == 0 ? delivery->next_attempt_at : 0;
-}
-
 static void wake_statement(struct pg_unit *unit, const struct batch *batch)
 {
     struct pg_array a[6];
@@ -254,7 +266,7 @@ static void wake_statement(struct pg_unit *unit, const struct batch *batch)
     for (size_t i = 0; i < batch->delivery_count; i++) {
         const struct delivery *d = batch->deliveries[i];
 
-        if (wake_at(d) == 0 && !d->well)
+        if (!is_wake(d))
             continue;
         pg_array_add_text(&a[0], d->destination_id);
         pg_array_add_time(&a[1], wake_at(d));

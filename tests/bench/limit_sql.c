@@ -174,16 +174,13 @@ static void read_claimed(struct claimed *claimed, const PGresult *rows, int row)
     delivery_new_result_id(claimed->result_id);
 }
 
-static void lock_statement(struct pg_unit *unit, const struct batch *slots,
-                           const struct batch *attempts)
+static void lock_statement(struct pg_unit *unit, const struct batch *slots)
 {
     struct pg_array ids;
 
     pg_array_init(&ids, PG_TEXT);
     for (int i = 0; i < slots->count; i++)
         pg_array_add_text(&ids, slots->rows[i].destination_id);
-    for (int i = 0; attempts != NULL && i < attempts->count; i++)
-        pg_array_add_text(&ids, attempts->rows[i].destination_id);
     pg_unit_statement(unit, sql_pacing_lock);
     pg_unit_arrays(unit, &ids, 1);
 }
@@ -337,7 +334,7 @@ static void store_evidence(struct side *side, struct batch *batch)
 {
     struct pg_unit *unit = pg_unit_new(evidence_done, side->started);
 
-    lock_statement(unit, batch, side->started);
+    lock_statement(unit, batch);
     slots_statement(unit, batch);
     if (side->started != NULL)
         attempts_statement(unit, side->started);
