@@ -106,8 +106,8 @@ static void keep_header(struct http_response *response, const char *name, const 
     struct http_header *header;
     struct buf clean;
 
-    if (response->header_count == HTTP_KEPT_HEADERS)
-        return;
+    if (response->header_count == HTTP_KEPT_HEADERS || http_header_value(response, name) != NULL)
+        return; /* of several with one name the first counts */
     while (length > 0 && strchr(" \t\r\n", value[0]) != NULL) {
         value++;
         length--;

@@ -455,12 +455,14 @@ static void finish_unit(struct pg *pg)
 {
     struct pg_reply reply = {.results = pg->results, .sent = pg->sent, .received = clock_now()};
     const PGresult *failed = first_failed(pg);
-    bool standby, again;
+    bool standby, misfit, again;
     char line[256];
 
     if (failed != NULL)
         fill_failure(&reply, failed, line, sizeof line);
     standby = strcmp(reply.sqlstate, "25006") == 0;
+    /* 42…: a name or a right is missing. The schema may have changed; the greeting finds out. */
+    misfit = strncmp(reply.sqlstate, "42", 2) == 0;
     note_refusal(pg, &reply);
     /* Not IDLE yet: a unit that the callback submits must not be sent before this one is gone. */
     again = answer(pg, &reply);
@@ -468,6 +470,9 @@ static void finish_unit(struct pg *pg)
     if (standby) {
         pg->state = IDLE;
         lose(pg, "the server is read-only");
+    } else if (misfit) {
+        pg->state = IDLE;
+        lose(pg, line);
     } else if (again) {
         pg->state = PAUSING;
         pause_after(pg, pg->first->failures);

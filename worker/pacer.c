@@ -38,9 +38,10 @@
 
 /*
  * Claims follow each other no faster, so that each finds a batch worth its round trip. When the
- * database is busy they take longer; then as long a pause follows, and batches grow.
+ * database is busy they take longer; then a pause follows, as long but bounded, and batches grow.
  */
-#define CLAIM_INTERVAL (10 * CLOCK_MS)
+#define CLAIM_INTERVAL  (10 * CLOCK_MS)
+#define CLAIM_PAUSE_MAX (100 * CLOCK_MS)
 
 /* The columns of claim.sql. */
 enum column {
@@ -336,6 +337,7 @@ static void take_claimed(struct pacer *pacer, const PGresult *rows, int row)
 
 static void claim_failed(struct pacer *pacer, const struct pg_reply *reply)
 {
+    pacer->whole_look_at = 0;
     /* 53200: the lock table is full. */
     if (strcmp(reply->sqlstate, "53200") == 0 && pacer->claim_max > 1)
         pacer->claim_max /= 2;
@@ -350,26 +352,36 @@ static int64_t learn(struct pacer *pacer, const struct pg_reply *reply, const PG
     int64_t now = pg_time(row, 0, 0);
     int64_t next_due = pg_is_null(row, 0, 1) ? INT64_MAX : pg_time(row, 0, 1);
 
-    pacer->floor = (next_due < now ? next_due : now) - FLOOR_ALLOWANCE;
+    /* Before 1970 is -infinity, by somebody's hand: then everything is looked at until it is gone.
+     */
+    pacer->floor = next_due < 0 ? 0 : (next_due < now ? next_due : now) - FLOOR_ALLOWANCE;
     db_clock_sample(pacer->options.clock, now, reply->sent, reply->received);
     if (pacer->options.clock->stepped)
         log_warn("the database's clock jumped; slots follow it");
     return next_due;
 }
 
+static void set_next_claim(struct pacer *pacer, const struct pg_reply *reply)
+{
+    int64_t took = reply->received - reply->sent;
+    int64_t pause = took < CLAIM_PAUSE_MAX ? took : CLAIM_PAUSE_MAX;
+    int64_t soonest = reply->sent + CLAIM_INTERVAL;
+
+    pacer->next_claim = reply->received + pause > soonest ? reply->received + pause : soonest;
+}
+
 static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
 {
     struct pacer *pacer = arg;
     const PGresult *rows;
-    int64_t next_due, took;
+    int64_t next_due;
 
     pacer->claiming = false;
     if (reply->status != PG_OK) {
         claim_failed(pacer, reply);
         return PG_FINISHED;
     }
-    took = reply->received - reply->sent;
-    pacer->next_claim = reply->sent + (2 * took > CLAIM_INTERVAL ? 2 * took : CLAIM_INTERVAL);
+    set_next_claim(pacer, reply);
     rows = reply->results[1];
     next_due = learn(pacer, reply, reply->results[2]);
     for (int row = 0; row < PQntuples(rows); row++)
@@ -380,10 +392,14 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
     return PG_FINISHED;
 }
 
-/* From when on to look for what is due, as the statements want it. */
-static const char *look_from(struct pacer *pacer, char text[CLOCK_TEXT_SIZE])
+/*
+ * From when on to look for what is due, as the statements want it. Tells whether that is a look at
+ * everything.
+ */
+static const char *look_from(struct pacer *pacer, char text[CLOCK_TEXT_SIZE], bool *ret_whole)
 {
-    if (clock_now() < pacer->whole_look_at)
+    *ret_whole = pacer->floor <= 0 || clock_now() >= pacer->whole_look_at;
+    if (!*ret_whole)
         return clock_format(pacer->floor, text);
     pacer->whole_look_at = clock_now() + WHOLE_LOOK_INTERVAL;
     return "-infinity";
@@ -391,16 +407,17 @@ static const char *look_from(struct pacer *pacer, char text[CLOCK_TEXT_SIZE])
 
 static void claim(struct pacer *pacer)
 {
+    int room = pacer->options.live_max - pacer->live;
     char floor_text[CLOCK_TEXT_SIZE];
     const char *floor;
-    int room = pacer->options.live_max - pacer->live;
     struct pg_unit *unit;
+    bool whole;
 
     if (pacer->stopped || pacer->claiming)
         return;
     if (room > pacer->claim_max)
         room = pacer->claim_max;
-    floor = look_from(pacer, floor_text);
+    floor = look_from(pacer, floor_text, &whole);
     unit = pg_unit_new(claim_done, pacer);
     pg_unit_statement(unit, sql_claim_lock);
     pg_unit_int8(unit, PACE_LOOK_AHEAD);
@@ -412,6 +429,7 @@ static void claim(struct pacer *pacer)
     pg_unit_int8(unit, PACE_SPACING);
     pg_unit_int8(unit, PACE_START_WINDOW);
     pg_unit_text(unit, pacer->options.worker);
+    pg_unit_int8(unit, whole);
     pg_unit_statement(unit, sql_claim_next);
     pg_unit_text(unit, floor);
     pacer->claiming = true;
@@ -435,12 +453,13 @@ static void poll_due(struct pacer *pacer)
 {
     char floor[CLOCK_TEXT_SIZE];
     struct pg_unit *unit;
+    bool whole;
 
     if (pacer->stopped || pacer->claiming)
         return;
     unit = pg_unit_new(poll_done, pacer);
     pg_unit_statement(unit, sql_claim_next);
-    pg_unit_text(unit, look_from(pacer, floor));
+    pg_unit_text(unit, look_from(pacer, floor, &whole));
     pacer->claiming = true;
     polls_metric.value++;
     pg_submit(pacer->options.pg, unit);

@@ -227,6 +227,8 @@ static void on_lease_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     event_add(worker->lease_timer, &next);
+    if (!pg_is_up(worker->evidence_pg))
+        worker->lease_sweep.whole_at = 0; /* what ran out meanwhile is not of late */
     if (worker->lease_sweeping || !pg_is_up(worker->evidence_pg))
         return;
     worker->lease_sweeping = true;

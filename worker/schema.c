@@ -44,6 +44,8 @@ const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate
     }
     if (pg_int4(result, 0, 1) != 0)
         return "the server is a read-only standby";
+    if (pg_int4(result, 0, 2) == 0)
+        return "default_transaction_isolation is not 'read committed', which the pace relies on";
     version = pg_int4(result, 0, 0);
     if (version == newest())
         return NULL;

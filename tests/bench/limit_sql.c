@@ -158,6 +158,7 @@ static void claim_statements(struct pg_unit *unit, const struct side *side)
     pg_unit_int8(unit, 0); /* spacing */
     pg_unit_int8(unit, 0); /* start window */
     pg_unit_text(unit, side->name);
+    pg_unit_int8(unit, 0); /* from pending_from on */
     pg_unit_statement(unit, sql_claim_next);
     pg_unit_text(unit, "-infinity");
 }

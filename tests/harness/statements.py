@@ -108,7 +108,8 @@ class Statements:
         floor  a moment before which nothing is due
         """
         self.run("claim_lock", look_ahead, limit, floor)
-        claimed = self.run("claim", look_ahead, lease, spacing, window, self.worker)
+        whole = int(floor == "-infinity")
+        claimed = self.run("claim", look_ahead, lease, spacing, window, self.worker, whole)
         self.run("claim_next", floor)
         return claimed
 

@@ -1,6 +1,10 @@
 """The database in trouble, and other people's transactions."""
 
+import time
+from contextlib import closing
+
 import psycopg2
+import pytest
 
 from harness.process import free_port
 from harness.wait import until
@@ -83,3 +87,74 @@ def test_postgresql_restarts_at_once(system):
             assert len(bodies) == len(set(bodies))
             assert own.sim.gaps()["+15557770001"]["early"] == 0
             assert worker.stop() == 0
+
+
+def pacing_rows(system):
+    """How many there are for each destination."""
+    rows = system.query("select destination_id, count(*) as n from mms.pacing group by 1")
+    return {row["destination_id"]: row["n"] for row in rows}
+
+
+def test_a_second_pacing_row_becomes_part_of_the_first(system):
+    """A restore of data alone brings rows that a trigger has made already: the pace knows one for each destination."""
+    system.destination("d")
+    system.query("update mms.pacing set due_at = 'infinity', next_slot_at = now() + interval '5 s', era = era - 7")
+    system.query("insert into mms.pacing (destination_id, due_at, next_slot_at) values ('d', now(), now() + interval '9 s')")
+    assert pacing_rows(system) == {"d": 1}
+    assert system.value("select due_at < now() + interval '6 s' and next_slot_at > now() + interval '6 s' from mms.pacing")
+
+
+def test_one_pacing_row_whatever_the_isolation(system):
+    """A transaction that doesn't see a pacing row that is there can't make another."""
+    other = system.postgres.connect(system.database)
+    other.autocommit = False
+    with closing(other), other.cursor() as cursor:
+        cursor.execute("set transaction isolation level repeatable read; select count(*) from mms.pacing")
+        system.destination("d")
+        system.query("delete from mms.destinations")
+        cursor.execute("insert into mms.destinations (id) values ('d')")
+        with pytest.raises(psycopg2.errors.SerializationFailure):
+            other.commit()
+    assert pacing_rows(system) == {"d": 1}
+
+
+def test_a_long_stall_is_no_pause(system):
+    """After a claim that took seconds (somebody's lock) the pace goes on at once."""
+    system.destination("d", to="+15557770001")
+    worker = system.worker().wait_ready()
+    system.produce(*[system.event(f"e{i}", "d") for i in range(6)])
+    until(lambda: len(system.sim.posts()) >= 2, 30, "two sends")
+    blocker = system.postgres.connect(system.database)
+    blocker.autocommit = False
+    with closing(blocker), blocker.cursor() as cursor:
+        cursor.execute("lock table mms.pacing in access exclusive mode")
+        claims = worker.metric("mms_claims_total")
+        time.sleep(6)  # the stall itself
+        blocker.rollback()
+    sent = len(system.sim.posts())
+    assert sent < 6 and claims > 0
+    begin = time.monotonic()
+    system.wait_states(accepted=6, timeout=30)
+    # A second for each, not the stall's length once more.
+    assert time.monotonic() - begin < 6 - sent + 3.5
+    assert system.sim.gaps()["+15557770001"]["early"] == 0
+
+
+def test_a_schema_that_has_changed_is_found_out(system):
+    """A newer schema in mid-work: the worker lets go, and says on /readyz what is to be done."""
+    system.destination("d")
+    worker = system.worker().wait_ready()
+    system.query("insert into mms.schema_migrations (version, name) values (9999, '9999_future.sql')")
+    system.query("alter table mms.deliveries rename column source_offset to renamed")
+    system.produce(system.event("e", "d"))
+    until(lambda: "newer than this program" in worker.get("/readyz")[1], 15, "/readyz to name the schema")
+    system.query("alter table mms.deliveries rename column renamed to source_offset")
+    system.query("delete from mms.schema_migrations where version = 9999")
+    system.wait_states(accepted=1)
+
+
+def test_an_isolation_that_the_pace_cannot_rely_on_is_refused(system):
+    """Each statement of a claim must see what was committed before it."""
+    system.query(f'alter database "{system.database}" set default_transaction_isolation = \'repeatable read\'')
+    worker = system.worker()
+    until(lambda: "default_transaction_isolation" in worker.get("/readyz")[1], 15, "/readyz to name it")

@@ -1,6 +1,7 @@
 -- Second statement of a claim: for each destination locked by the first, gives its next slot to the
 -- delivery that has waited longest, and says when to look at the destination again.
--- $1 look-ahead, $2 lease, $3 spacing of slots, $4 start window (microseconds); $5 worker
+-- $1 look-ahead, $2 lease, $3 spacing of slots, $4 start window (microseconds); $5 worker;
+-- $6 not 0: look at everything
 --
 -- The slot's successor is held back by the start window: as long as nobody knows when the send
 -- really began, the next one may begin only after the last moment at which this one could have
@@ -11,8 +12,8 @@
 -- The two deliveries at the head are looked for from pending_from on, past those that are gone.
 -- Where that finds fewer than two, everything is looked at: nothing is left behind for good.
 with looked_at as materialized (
-    select p.ctid as place, p.destination_id, p.next_slot_at, p.parked_until, p.pending_from,
-           p.trouble, d.type, d.config, d.updated_at,
+    select p.ctid as place, p.destination_id, p.next_slot_at, p.parked_until,
+           case when $6::int8 = 0 then p.pending_from else '-infinity' end as look_from, p.trouble, d.type, d.config, d.updated_at,
            d.id is not null and d.disabled_at is null as enabled, clock_timestamp() as now
       from mms.pacing p
       left join mms.destinations d on d.id = p.destination_id
@@ -27,7 +28,7 @@ with looked_at as materialized (
              from (select w.id, w.next_attempt_at
                      from mms.deliveries w
                     where w.destination_id = l.destination_id and w.state = 'pending'
-                      and w.next_attempt_at >= l.pending_from and l.enabled
+                      and w.next_attempt_at >= l.look_from and l.enabled
                     order by w.next_attempt_at, w.id
                     limit 2) h) near on true
       left join lateral (
@@ -36,7 +37,7 @@ with looked_at as materialized (
              from (select w.id, w.next_attempt_at
                      from mms.deliveries w
                     where w.destination_id = l.destination_id and w.state = 'pending'
-                      and l.enabled and l.pending_from > '-infinity' and near.id[2] is null
+                      and l.enabled and l.look_from > '-infinity' and near.id[2] is null
                     order by w.next_attempt_at, w.id
                     limit 2) h) whole on true
       cross join lateral (select coalesce(whole.id, near.id) as id, coalesce(whole.at, near.at) as at) q
@@ -56,7 +57,7 @@ with looked_at as materialized (
                          when d.second_at is null then 'infinity'
                          else greatest(d.reserved_until, d.second_at) end
       from decided d
-     where p.ctid = d.place
+     where p.ctid = d.place and p.ctid = any(current_setting('mms.claiming')::tid[])
 ), claimed as (
     update mms.deliveries w
        set state = 'sending',

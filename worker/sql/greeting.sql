@@ -1,2 +1,5 @@
--- What a fresh connection is judged by: the schema's version, and whether the server takes writes.
-select max(m.version)::int4, pg_is_in_recovery()::int4 from mms.schema_migrations m
+-- What a fresh connection is judged by: the schema's version, whether the server takes writes, and
+-- whether each statement sees what was committed before it.
+select max(m.version)::int4, pg_is_in_recovery()::int4,
+       (current_setting('transaction_isolation') = 'read committed')::int4
+  from mms.schema_migrations m
