@@ -237,7 +237,7 @@ static void reject_statement(struct pg_unit *unit, struct range *range, struct p
 
 static void intake_statements(struct pg_unit *unit, struct range *range, struct pg_array *events)
 {
-    const char *const wake[] = {sql_pacing_lock, sql_intake_wake};
+    const char *const wake[] = {sql_intake_lock, sql_intake_wake};
 
     pg_unit_statement(unit, sql_intake);
     for (int i = 0; i < E_COUNT; i++)

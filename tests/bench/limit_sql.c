@@ -138,7 +138,7 @@ static void intake_statements(struct pg_unit *unit, struct side *side)
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         pg_unit_array(unit, &a[i]);
     pg_unit_text(unit, side->name);
-    pg_unit_statement(unit, sql_pacing_lock);
+    pg_unit_statement(unit, sql_intake_lock);
     pg_unit_array(unit, &a[1]);
     pg_unit_statement(unit, sql_intake_wake);
     pg_unit_array(unit, &a[1]);

@@ -64,7 +64,8 @@ def width(servers, workers):
     # What is saturated takes nothing in, so its limit in SQL is the one without intake.
     apart = {"sql": found["limit_drain_per_s"], "http": found["limit_http_per_s"], "kafka": found["limit_kafka_per_s"]}
     together = 1 / sum(1 / limit for limit in apart.values())
-    found.update(limits.share(found["saturated_sends_per_s"], apart), limit_together_per_s=round(together))
+    found.update(limit_pace_per_s=count, limit_together_per_s=round(together))
+    found.update(limits.share(found["saturated_sends_per_s"], {"pace": count, **apart}))
     return found
 
 

@@ -17,8 +17,8 @@ from . import ROOT
 SQL = ROOT / "worker" / "sql"
 
 _CLAIM = ("claim_lock", "claim", "claim_next")
-_INTAKE = ("intake", "pacing_lock", "intake_wake")
-_EVIDENCE = ("evidence_slots", "evidence_attempts", "evidence_release", "evidence_wake")
+_INTAKE = ("intake", "intake_lock", "intake_wake")
+_EVIDENCE = ("pacing_lock", "evidence_slots", "evidence_attempts", "evidence_release", "evidence_wake")
 
 MICROSECONDS = 1_000_000
 """In a second."""
@@ -126,7 +126,7 @@ class Statements:
         place = (["t"] * len(events), [0] * len(events), list(range(len(events))))
         with self.transaction():
             self.run("intake", event_ids, destination_ids, none, bodies, none, none, none, *place, self.worker)
-            self.run("pacing_lock", destination_ids)
+            self.run("intake_lock", destination_ids)
             self.run("intake_wake", destination_ids)
 
     def evidence(self, *ended):

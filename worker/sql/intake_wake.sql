@@ -1,5 +1,5 @@
 -- Wakes the destinations that got a delivery. Runs in the transaction of intake.sql, as its last
--- statement, behind pacing_lock.sql.
+-- statement, behind intake_lock.sql.
 -- $1 destination_id (array)
 -- What this transaction took in is pending from its beginning on at the earliest.
 update mms.pacing p
