@@ -29,7 +29,7 @@ set ytics 4
 set grid xtics lc rgb '#e8e8e8' lt 1
 set xlabel 'seconds' textcolor rgb '#444444'
 set ylabel 'destination' textcolor rgb '#444444'
-plot '{dots}' using 1:2 with points pt 7 ps {point} lc rgb '#1f6fb4'
+plot '{dots}' using 1:2 title 'starts of POSTs' with points pt 7 ps {point} lc rgb '#1f6fb4'
 
 set origin 0, 0
 set size 1, 0.36
@@ -44,7 +44,7 @@ set ylabel 'gaps' textcolor rgb '#444444'
 set boxwidth {bin}
 set style fill solid 1.0
 set arrow from 0, graph 0 to 0, graph 1 nohead lc rgb '#c0392b' lw 1.5
-plot '{histogram}' using 1:2 with boxes lc rgb '#7fb2dc'
+plot '{histogram}' using 1:2 title 'gaps' with boxes lc rgb '#7fb2dc'
 unset multiplot
 set tmargin 3
 """
