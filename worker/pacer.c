@@ -166,7 +166,7 @@ void pacer_due(struct pacer *pacer, int64_t at)
 static void plan(struct pacer *pacer, int64_t next_due)
 {
     int64_t now = clock_now();
-    int64_t poll_at = now + POLL_INTERVAL - backoff_jitter(POLL_INTERVAL / 10);
+    int64_t poll_at = now + POLL_INTERVAL + backoff_jitter(POLL_INTERVAL / 10);
     int64_t at = next_due == INT64_MAX
                      ? CLOCK_FOREVER
                      : db_clock_when(pacer->options.clock, next_due) - PACE_LOOK_AHEAD;
@@ -352,9 +352,10 @@ static int64_t learn(struct pacer *pacer, const struct pg_reply *reply, const PG
     int64_t now = pg_time(row, 0, 0);
     int64_t next_due = pg_is_null(row, 0, 1) ? INT64_MAX : pg_time(row, 0, 1);
 
-    /* Before 1970 is -infinity, by somebody's hand: then everything is looked at until it is gone.
-     */
-    pacer->floor = next_due < 0 ? 0 : (next_due < now ? next_due : now) - FLOOR_ALLOWANCE;
+    /* -infinity, by somebody's hand: everything is looked at until it is gone. */
+    if (next_due < 0)
+        next_due = 0;
+    pacer->floor = (next_due < now ? next_due : now) - FLOOR_ALLOWANCE;
     db_clock_sample(pacer->options.clock, now, reply->sent, reply->received);
     if (pacer->options.clock->stepped)
         log_warn("the database's clock jumped; slots follow it");

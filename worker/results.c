@@ -542,7 +542,7 @@ static void on_sweep_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    arm(results->sweep_timer, SWEEP_INTERVAL - backoff_jitter(SWEEP_INTERVAL / 5));
+    arm(results->sweep_timer, SWEEP_INTERVAL + backoff_jitter(SWEEP_INTERVAL / 5));
     if (results->hold || results->stopped || pg_pending(results->options.pg) > 8)
         return;
     if (!results->sweeping_attempts && results->swept == 0)

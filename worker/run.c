@@ -221,7 +221,7 @@ static void on_lease_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *worker = arg;
     struct timeval next =
-        to_timeval(LEASE_SWEEP_INTERVAL - backoff_jitter(LEASE_SWEEP_INTERVAL / 5));
+        to_timeval(LEASE_SWEEP_INTERVAL + backoff_jitter(LEASE_SWEEP_INTERVAL / 5));
     struct pg_unit *unit;
 
     (void)fd;

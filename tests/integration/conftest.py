@@ -16,7 +16,7 @@ SERVERS = BUILD / "test" / "servers"
 
 @pytest.fixture(scope="session")
 def postgres():
-    with Postgres(SERVERS / "postgres") as server:
+    with Postgres(SERVERS / "postgres", {"shared_preload_libraries": "pg_stat_statements"}) as server:
         yield server
 
 

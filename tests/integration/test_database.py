@@ -158,3 +158,12 @@ def test_an_isolation_that_the_pace_cannot_rely_on_is_refused(system):
     system.query(f'alter database "{system.database}" set default_transaction_isolation = \'repeatable read\'')
     worker = system.worker()
     until(lambda: "default_transaction_isolation" in worker.get("/readyz")[1], 15, "/readyz to name it")
+
+
+def test_what_somebody_makes_due_for_ever_is_looked_at(system):
+    """-infinity is a moment like any other."""
+    system.destination("d")
+    system.worker().wait_ready()
+    until(lambda: system.value("select due_at = 'infinity' from mms.pacing"), 20, "the destination to be looked at")
+    system.query("update mms.pacing set due_at = '-infinity'")
+    until(lambda: system.value("select due_at = 'infinity' from mms.pacing"), 20, "it to be looked at again")

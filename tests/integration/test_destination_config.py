@@ -298,6 +298,7 @@ def test_disabling_or_deleting_stops_a_backlog(system):
     worker = system.worker().wait_ready()
     names = ("disabled", "deleted")
     system.produce(*[system.event(f"{name}{i}", name) for i in range(5) for name in names])
+    until(lambda: sum(system.states().values()) == 10, 20, "intake of all: an event for a deleted destination is rejected")
     until(lambda: all(len(system.sim.posts(to=numbers[name])) >= 1 for name in names), 20, "a send of each")
     system.query("update mms.destinations set disabled_at = now() where id = 'disabled'")
     system.query("delete from mms.destinations where id = 'deleted'")
