@@ -50,7 +50,7 @@ void pacer_stop(struct pacer *pacer);
 /* Deliveries in this worker's hands. */
 int pacer_live(const struct pacer *pacer);
 
-/* True while a claim is on its way. */
+/* True while a claim, or a poll, is on its way. */
 bool pacer_is_claiming(const struct pacer *pacer);
 
 #endif

@@ -227,9 +227,11 @@ static void on_lease_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     event_add(worker->lease_timer, &next);
-    if (!pg_is_up(worker->evidence_pg))
+    if (!pg_is_up(worker->evidence_pg)) {
         worker->lease_sweep.whole_at = 0; /* what ran out meanwhile is not of late */
-    if (worker->lease_sweeping || !pg_is_up(worker->evidence_pg))
+        return;
+    }
+    if (worker->lease_sweeping)
         return;
     worker->lease_sweeping = true;
     unit = pg_unit_new(leases_taken, worker);

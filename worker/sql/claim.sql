@@ -8,6 +8,8 @@
 -- (a worker doesn't start later than that), plus the spacing. The confirmation of the start
 -- (evidence_slots.sql) moves it to the real start plus the spacing.
 --
+-- Pacing rows are updated at the places that were locked; the list of places stands there once more,
+-- or the planner might read the whole table to find them.
 -- 'is not distinct from' keeps the planner from an index of what is pending, which knows no id.
 -- The two deliveries at the head are looked for from pending_from on, past those that are gone.
 -- Where that finds fewer than two, everything is looked at: nothing is left behind for good.
