@@ -375,6 +375,7 @@ static void set_request(CURL *easy, const struct http_request *request, const ch
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms(request));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->timeout / CLOCK_MS));
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->fresh);
     if (request->user != NULL) {
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
         curl_easy_setopt(easy, CURLOPT_USERNAME, request->user);

@@ -50,6 +50,7 @@ struct http_request {
     const char *user, *password; /* Basic auth; NULL for none */
     const char *body;            /* a form; NULL makes it a GET */
     size_t body_length;
+    bool fresh;       /* on a new connection, also if one is open */
     int64_t start_by; /* monotonic: a request that couldn't start by then is not sent */
     int64_t timeout;  /* microseconds for the whole exchange */
     size_t response_max;

@@ -7,13 +7,11 @@
 
 #include "common/backoff.h"
 #include "common/clock.h"
+#include "worker/pace.h"
 
 /* A destination in trouble is tried again after 10 s, 20 s, … 10 minutes. */
 #define PARK_BASE (10 * CLOCK_SECOND)
 #define PARK_MAX  (600 * CLOCK_SECOND)
-/* Twilio out of reach is nobody's mistake, and ends by itself: asked more often. */
-#define AWAY_BASE CLOCK_SECOND
-#define AWAY_MAX  (30 * CLOCK_SECOND)
 
 void delivery_free(struct delivery *delivery)
 {
@@ -53,15 +51,25 @@ static void give_up(struct delivery *delivery, const char *why)
 static void park(struct delivery *delivery, int64_t now)
 {
     const struct verdict *verdict = &delivery->verdict;
-    bool away = strcmp(verdict->reason, OUTCOME_NOT_CONNECTED) == 0;
-    int64_t pause = backoff_exponential(away ? AWAY_BASE : PARK_BASE, away ? AWAY_MAX : PARK_MAX,
+    int64_t pause = backoff_exponential(PARK_BASE, PARK_MAX,
                                         delivery->trouble > 0 ? (unsigned)delivery->trouble : 0);
 
     if (pause < verdict->retry_after)
         pause = verdict->retry_after;
     delivery->state = "pending";
+    delivery->keeps_place = true;
     delivery->parked_until = now + pause;
     delivery->next_attempt_at = now + pause;
+}
+
+/* It is not this worker's turn: whoever is next may try, a slot later. */
+static void pass_on(struct delivery *delivery, int64_t now)
+{
+    int64_t next_slot_at = delivery->slot_at + PACE_SPACING;
+
+    delivery->state = "pending";
+    delivery->keeps_place = true;
+    delivery->next_attempt_at = next_slot_at > now ? next_slot_at : now;
 }
 
 static void try_again(struct delivery *delivery, int64_t now)
@@ -96,6 +104,8 @@ void delivery_settle(struct delivery *delivery, int64_t now)
     case OUTCOME_RETRY:
         if (verdict->scope == SCOPE_DESTINATION)
             park(delivery, now);
+        else if (verdict->scope == SCOPE_WORKER)
+            pass_on(delivery, now);
         else
             try_again(delivery, now);
         break;

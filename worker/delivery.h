@@ -43,6 +43,7 @@ struct delivery {
     int64_t finished_at;
     int64_t next_attempt_at; /* 0: none */
     int64_t parked_until;    /* 0: the destination isn't parked */
+    bool keeps_place;        /* in the queue: pending again as if nothing had been tried */
     char *response_body;     /* these three: NULL if there was no answer */
     char *response_headers;
     char *timing;
@@ -57,8 +58,8 @@ void delivery_free(struct delivery *delivery);
 
 /*
  * Turns the verdict into what happens next: `state`, `budget_spent`, `next_attempt_at`,
- * `parked_until`, `well`; a verdict of retry whose budget is used up becomes failed. `now` is the
- * database's clock. Also gives the attempt its result_id.
+ * `parked_until`, `keeps_place`, `well`; a verdict of retry whose budget is used up becomes failed.
+ * `now` is the database's clock. Also gives the attempt its result_id.
  */
 void delivery_settle(struct delivery *delivery, int64_t now);
 

@@ -206,7 +206,7 @@ static void add_attempt(struct pg_array *a, const struct delivery *d)
     add_status(a++, v->error_code);
     pg_array_add_text(a++, or_null(v->error_message));
     pg_array_add_text(a++, d->timing);
-    pg_array_add_int4(a++, d->parked_until != 0);
+    pg_array_add_int4(a++, d->keeps_place);
 }
 
 static size_t attempts_statement(struct pg_unit *unit, const struct batch *batch)

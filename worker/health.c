@@ -18,7 +18,12 @@
 #define REQUEST_MAX_BYTES 8192
 
 static const char *const part_names[HEALTH_PARTS] = {
-    "postgresql (intake)", "postgresql (pacer)", "postgresql (evidence)", "kafka", "stopping",
+    "postgresql (intake)",
+    "postgresql (pacer)",
+    "postgresql (evidence)",
+    "kafka",
+    "twilio",
+    "stopping",
 };
 
 struct health {
@@ -105,6 +110,7 @@ struct health *health_open(struct event_base *base, const char *listen, char *er
 
     for (int i = 0; i < HEALTH_PARTS; i++)
         snprintf(health->reasons[i], sizeof health->reasons[i], "not tried yet");
+    health->reasons[HEALTH_TWILIO][0] = '\0';
     health->reasons[HEALTH_STOPPING][0] = '\0';
     metrics_register(&ready_metric);
     health->server = evhttp_new(base);

@@ -16,6 +16,7 @@ enum health_part {
     HEALTH_POSTGRESQL_PACER,
     HEALTH_POSTGRESQL_EVIDENCE,
     HEALTH_KAFKA,
+    HEALTH_TWILIO,
     HEALTH_STOPPING,
     HEALTH_PARTS
 };
@@ -25,7 +26,10 @@ struct health *health_open(struct event_base *base, const char *listen, char *er
                            size_t error_size);
 void health_close(struct health *health);
 
-/* `reason`: why the part is not there; NULL if it is. Parts begin as "not tried yet". */
+/*
+ * `reason`: why the part is not there; NULL if it is. Parts begin as "not tried yet", except
+ * Twilio: a worker without anything to send is ready.
+ */
 void health_set(struct health *health, enum health_part part, const char *reason);
 
 bool health_is_ready(const struct health *health);

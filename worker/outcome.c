@@ -273,8 +273,8 @@ void outcome_judge(const struct http_response *response, int64_t now_unix,
     verdict->retry_after = read_retry_after(http_header_value(response, "retry-after"), now_unix);
     switch (response->result) {
     case HTTP_NOT_SENT:
-        /* Twilio is away: that is nothing an event should pay for out of its retries. */
-        decide(verdict, OUTCOME_RETRY, SCOPE_DESTINATION, OUTCOME_NOT_CONNECTED, response->error);
+        /* Nothing that an event should pay for out of its retries, or its destination at all. */
+        decide(verdict, OUTCOME_RETRY, SCOPE_WORKER, "NOT_CONNECTED", response->error);
         break;
     case HTTP_ANSWERED:
         judge_answer(response, verdict);

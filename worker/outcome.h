@@ -18,12 +18,10 @@ enum outcome {
 
 /* Whose trouble it is. */
 enum scope {
-    SCOPE_MESSAGE,    /* this message's: others may fare better */
-    SCOPE_DESTINATION /* the destination's: every message would end the same way, so it is parked */
+    SCOPE_MESSAGE,     /* this message's: others may fare better */
+    SCOPE_DESTINATION, /* the destination's: every message would end the same way: it is parked */
+    SCOPE_WORKER       /* this worker's: nothing that it sends would get there; others' may */
 };
-
-/* The reason of a request that couldn't be sent at all. */
-#define OUTCOME_NOT_CONNECTED "NOT_CONNECTED"
 
 /* A verdict with what Twilio said. Text is valid UTF-8. */
 struct verdict {

@@ -79,7 +79,7 @@ struct pacer {
     bool poll;           /* the timer is for a poll only */
     bool claiming;       /* a claim or a poll is on its way */
     int64_t again_at;    /* asked for while claiming; CLOCK_FOREVER: not */
-    bool stopped;
+    bool held, stopped;
     int claim_max;
     int64_t next_claim;    /* monotonic: no claim before this */
     int64_t floor;         /* nothing is due before this (database clock) */
@@ -137,7 +137,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     pacer->timer_at = CLOCK_FOREVER;
-    if (pacer->poll)
+    if (pacer->poll || pacer->held)
         poll_due(pacer);
     else
         claim(pacer);
@@ -146,6 +146,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* The next claim is made at `at` (monotonic) or before, but not right behind the last one. */
 static void claim_soon(struct pacer *pacer, int64_t at)
 {
+    if (pacer->held)
+        return; /* who ends that kicks */
     if (pacer->claiming)
         pacer->again_at = at < pacer->again_at ? at : pacer->again_at;
     else
@@ -177,7 +179,7 @@ static void plan(struct pacer *pacer, int64_t next_due)
     if (at < pacer->next_claim)
         at = pacer->next_claim;
     /* With no room, who leaves kicks. */
-    if (at < poll_at && pacer->live < pacer->options.live_max)
+    if (at < poll_at && pacer->live < pacer->options.live_max && !pacer->held)
         claim_by(pacer, at, false);
     else
         claim_by(pacer, poll_at, true);
@@ -320,7 +322,7 @@ static void take_claimed(struct pacer *pacer, const PGresult *rows, int row)
 
     live_metric.value = ++pacer->live;
     claimed_metric.value++;
-    if (pacer->stopped) {
+    if (pacer->stopped || pacer->held) {
         evidence_release(pacer->options.evidence, delivery);
     } else if (pacer->options.expire_after > 0 && waited > pacer->options.expire_after) {
         outcome_refuse(&delivery->verdict, OUTCOME_EXPIRED, SCOPE_MESSAGE, "EXPIRED",
@@ -473,16 +475,30 @@ void pacer_left(struct pacer *pacer)
         pacer_kick(pacer);
 }
 
-void pacer_stop(struct pacer *pacer)
+static void give_back_waiting(struct pacer *pacer)
 {
-    pacer->stopped = true;
-    event_del(pacer->timer);
     while (pacer->waiting != NULL) {
         struct delivery *delivery = pacer->waiting->delivery;
 
         waiting_remove(pacer->waiting);
         evidence_release(pacer->options.evidence, delivery);
     }
+}
+
+void pacer_hold(struct pacer *pacer, bool hold)
+{
+    pacer->held = hold;
+    if (hold)
+        give_back_waiting(pacer);
+    else
+        pacer_kick(pacer);
+}
+
+void pacer_stop(struct pacer *pacer)
+{
+    pacer->stopped = true;
+    event_del(pacer->timer);
+    give_back_waiting(pacer);
 }
 
 int pacer_live(const struct pacer *pacer)

@@ -44,6 +44,12 @@ void pacer_due(struct pacer *pacer, int64_t at);
 /* A delivery that the pacer claimed has left the worker's hands. */
 void pacer_left(struct pacer *pacer);
 
+/*
+ * While held it claims nothing and gives back what waits for its slot, but goes on to follow the
+ * database's clock.
+ */
+void pacer_hold(struct pacer *pacer, bool hold);
+
 /* Claims no more, and gives back what waits for its slot. */
 void pacer_stop(struct pacer *pacer);
 

@@ -11,6 +11,7 @@
 
 #include "common/backoff.h"
 #include "common/clock.h"
+#include "common/http.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
@@ -20,6 +21,7 @@
 #include "worker/health.h"
 #include "worker/intake.h"
 #include "worker/pacer.h"
+#include "worker/reach.h"
 #include "worker/results.h"
 #include "worker/schema.h"
 #include "worker/sender.h"
@@ -27,6 +29,8 @@
 
 /* Deliveries in one worker's hands at a time, and connections to Twilio. Bounds memory. */
 #define LIVE_MAX 2000
+
+#define USER_AGENT "mms-worker/1"
 
 /* Taking over what dead workers left. */
 #define LEASE_SWEEP_INTERVAL (5 * CLOCK_SECOND)
@@ -44,6 +48,8 @@ struct worker {
     struct health *health;
     struct pg *intake_pg, *pacer_pg, *evidence_pg;
     struct db_clock clock;
+    struct http *http;
+    struct reach *reach;
     struct evidence *evidence;
     struct sender *sender;
     struct pacer *pacer;
@@ -185,6 +191,14 @@ static void on_kafka_changed(void *arg, const char *reason, bool fatal)
     }
 }
 
+static void on_twilio_changed(void *arg, const char *reason)
+{
+    struct worker *worker = arg;
+
+    health_set(worker->health, HEALTH_TWILIO, reason);
+    pacer_hold(worker->pacer, reason != NULL);
+}
+
 static void on_pg_changed(void *arg, struct pg *pg, const char *reason)
 {
     struct worker *worker = arg;
@@ -290,15 +304,23 @@ static void open_pacing(struct worker *worker)
                                               .committed = on_committed,
                                               .due = on_due,
                                               .arg = worker};
+    struct reach_options reach;
     struct sender_options sender;
     struct pacer_options pacer;
 
     worker->evidence = evidence_open(&evidence);
-    sender = (struct sender_options){.base = worker->base,
+    worker->http = http_open(worker->base, USER_AGENT, LIVE_MAX);
+    reach = (struct reach_options){.base = worker->base,
+                                   .http = worker->http,
+                                   .base_url = settings->twilio_base_url,
+                                   .changed = on_twilio_changed,
+                                   .arg = worker};
+    worker->reach = reach_open(&reach);
+    sender = (struct sender_options){.http = worker->http,
+                                     .reach = worker->reach,
                                      .evidence = worker->evidence,
                                      .clock = &worker->clock,
-                                     .timeout = settings->twilio_timeout,
-                                     .connections_max = LIVE_MAX};
+                                     .timeout = settings->twilio_timeout};
     worker->sender = sender_open(&sender);
     pacer = (struct pacer_options){.base = worker->base,
                                    .pg = worker->pacer_pg,
@@ -378,7 +400,9 @@ static void close_all(struct worker *worker)
     intake_close(worker->intake);
     results_close(worker->results);
     pacer_close(worker->pacer);
+    http_close(worker->http);
     sender_close(worker->sender);
+    reach_close(worker->reach);
     evidence_close(worker->evidence);
     pg_close(worker->intake_pg);
     pg_close(worker->pacer_pg);

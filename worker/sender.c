@@ -5,13 +5,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/http.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "worker/pace.h"
-
-#define VERSION "1"
 
 /* A message resource is about 1 KiB; what is longer is kept in part. */
 #define ANSWER_MAX_BYTES   ((size_t)64 << 10)
@@ -19,7 +16,6 @@
 
 struct sender {
     struct sender_options options;
-    struct http *http;
 };
 
 /* ---- evidence of an answer ---- */
@@ -121,6 +117,16 @@ static void on_sent(void *arg, int64_t at)
                   db_clock_latest(sender->options.clock, at) + PACE_SPACING);
 }
 
+/* Of HTTP_BROKEN without a status nothing follows: it connected, and perhaps long ago. */
+static void tell_reach(struct reach *reach, const struct http_response *response,
+                       const struct verdict *verdict)
+{
+    if (response->result == HTTP_NOT_SENT)
+        reach_not_connected(reach, verdict->error_message);
+    else if (response->status != 0)
+        reach_answered(reach);
+}
+
 static void on_done(void *arg, const struct http_response *response)
 {
     struct delivery *delivery = arg;
@@ -140,12 +146,13 @@ static void on_done(void *arg, const struct http_response *response)
     keep_answer(delivery, response);
     if (response->started != 0)
         delivery->started_at = db_clock_earliest(clock, response->started);
-    else /* nothing left this machine: the slot is free again */
+    else /* nothing left this machine; the slot counts as used all the same */
         evidence_slot(sender->options.evidence, delivery->destination_id, delivery->reserved_until,
-                      delivery->slot_at);
+                      delivery->slot_at + PACE_SPACING);
     delivery->finished_at = db_clock_earliest(clock, response->finished);
     delivery_settle(delivery, db_clock_latest(clock, clock_now()));
     log_attempt(delivery, response);
+    tell_reach(sender->options.reach, response, &delivery->verdict);
     evidence_attempt(sender->options.evidence, delivery);
 }
 
@@ -168,7 +175,7 @@ void sender_send(struct sender *sender, struct delivery *delivery)
     };
 
     delivery->room = sender;
-    http_send(sender->http, &http_request);
+    http_send(sender->options.http, &http_request);
 }
 
 struct sender *sender_open(const struct sender_options *options)
@@ -176,14 +183,10 @@ struct sender *sender_open(const struct sender_options *options)
     struct sender *sender = mem_zalloc(sizeof *sender);
 
     sender->options = *options;
-    sender->http = http_open(options->base, "mms-worker/" VERSION, options->connections_max);
     return sender;
 }
 
 void sender_close(struct sender *sender)
 {
-    if (sender == NULL)
-        return;
-    http_close(sender->http);
     free(sender);
 }

@@ -5,8 +5,10 @@
 #include <stdint.h>
 
 #include "common/clock.h"
+#include "common/http.h"
 #include "worker/delivery.h"
 #include "worker/evidence.h"
+#include "worker/reach.h"
 
 /*
  * Sends a delivery to Twilio when its slot has come, confirms the start, and turns the answer into
@@ -15,16 +17,19 @@
 struct sender;
 
 struct sender_options {
-    struct event_base *base;
+    struct http *http;            /* borrowed */
+    struct reach *reach;          /* borrowed; told how each exchange went */
     struct evidence *evidence;    /* borrowed */
     const struct db_clock *clock; /* borrowed */
     int64_t timeout;              /* of one exchange */
-    long connections_max;
 };
 
 struct sender *sender_open(const struct sender_options *options);
 
-/* Ends exchanges under way without a word; their deliveries become unknown when leases run out. */
+/*
+ * To be called after http_close(), which ends exchanges under way without a word; their deliveries
+ * become unknown when leases run out.
+ */
 void sender_close(struct sender *sender);
 
 /* Sends `delivery`, whose request is built; takes it over. */

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from harness.gate import Gate
 from harness.system import TOKEN
 from harness.wait import until
 
@@ -127,21 +128,32 @@ def test_retries_follow_the_policy(system):
 
 
 def test_twilio_out_of_reach(system):
-    """Nothing is spent while Twilio can't be reached, and everything goes out once it can."""
-    from harness.process import free_port
-
-    system.destination("d", to=TO)
-    worker = system.worker(twilio_base_url=f"http://127.0.0.1:{free_port()}")
-    system.produce(*[system.event(f"e{i}", "d") for i in range(3)])
-    until(lambda: len(system.attempts()) >= 2, 30, "two tries")
-    attempts = system.attempts()
-    assert {a["reason"] for a in attempts} == {"NOT_CONNECTED"}
-    assert {a["event_id"] for a in attempts} == {"e0"}, "the others must wait"
-    assert system.states() == {"pending": 3}
-    assert system.value("select max(budget_spent) from mms.deliveries") == 0
-    worker.stop()
-    system.worker()
-    system.wait_states(accepted=3, timeout=60)
+    """Nothing is spent and nobody parked while Twilio can't be reached, and everything goes out once it can."""
+    numbers = {f"d{i}": f"+1555777000{i}" for i in range(5)}
+    for destination_id, number in numbers.items():
+        system.destination(destination_id, to=number)
+    with Gate(system.sim.base_url) as gate:
+        worker = system.worker(twilio_base_url=gate.url).wait_ready()
+        system.produce(*[system.event(f"{d}-{i}", d) for i in range(3) for d in numbers])
+        until(lambda: "\ntwilio: " in "\n" + worker.get("/readyz")[1], 30, "/readyz to name Twilio")
+        until(lambda: worker.metric("mms_twilio_probes_total") >= 1 and worker.metric("mms_live_deliveries") == 0, 30, "a probe")
+        attempts = system.attempts()
+        assert {(a["outcome"], a["reason"], a["started_at"]) for a in attempts} == {("retry", "NOT_CONNECTED", None)}
+        assert {a["event_id"] for a in attempts} <= {f"{d}-0" for d in numbers}, "the others must wait"
+        probes = worker.metric("mms_twilio_probes_total")
+        until(lambda: worker.metric("mms_twilio_probes_total") >= probes + 2, 30, "more probes")
+        assert len(system.attempts()) == len(attempts), "held, and goes on trying"
+        assert system.states() == {"pending": 15}
+        assert system.value("select max(budget_spent) from mms.deliveries") == 0
+        assert system.value("select count(*) from mms.destination_health where condition = 'parked' or trouble > 0") == 0
+        assert len(worker.log_lines("not ready, trying again")) == 1
+        gate.open()
+        system.wait_states(accepted=15, timeout=60)
+        assert worker.get("/readyz")[0] == 200
+        bodies = [post["body"].removesuffix(": hello") for post in system.sim.posts()]
+        assert len(bodies) == 15
+        for destination_id in numbers:
+            assert [body for body in bodies if body.startswith(destination_id)] == [f"{destination_id}-{i}" for i in range(3)]
 
 
 def test_expiry(system):

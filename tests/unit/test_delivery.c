@@ -13,6 +13,7 @@ static struct delivery make(enum outcome outcome, enum scope scope, const char *
     return (struct delivery){
         .policy = {.attempts = 5, .base = 30 * S, .max = 3600 * S, .linear = true},
         .verdict = {.outcome = outcome, .scope = scope, .reason = reason, .http_status = status},
+        .slot_at = NOW,
     };
 }
 
@@ -55,8 +56,8 @@ static void settles_each_outcome(void **state)
          429, 4, "pending", 4, OUTCOME_RETRY, 10, 10, false},
         {"parked, nothing sent", OUTCOME_RETRY, SCOPE_DESTINATION, "CONFIG_INVALID", 0, 0,
          "pending", 0, OUTCOME_RETRY, 10, 10, false},
-        {"out of reach", OUTCOME_RETRY, SCOPE_DESTINATION, OUTCOME_NOT_CONNECTED, 0, 4, "pending",
-         4, OUTCOME_RETRY, 1, 1, false},
+        {"not connected", OUTCOME_RETRY, SCOPE_WORKER, "NOT_CONNECTED", 0, 4, "pending", 4,
+         OUTCOME_RETRY, 1, 0, false},
     };
 
     (void)state;
@@ -73,6 +74,8 @@ static void settles_each_outcome(void **state)
         check_string(name, d.verdict.reason, cases[i].reason);
         check_int(name, d.next_attempt_at, cases[i].next > 0 ? NOW + cases[i].next * S : 0);
         check_int(name, d.parked_until, cases[i].parked > 0 ? NOW + cases[i].parked * S : 0);
+        check_int(name, d.keeps_place,
+                  cases[i].outcome_after == OUTCOME_RETRY && cases[i].scope != SCOPE_MESSAGE);
         check_int(name, delivery_is_final(&d), cases[i].final);
         check_false(name, d.well);
     }
@@ -149,7 +152,6 @@ static void parked_pauses_grow_to_their_limit(void **state)
     } cases[] = {
         {"AUTHENTICATION_FAILED", {10, 20, 40, 80, 160, 320, 600, 600, 600}},
         {"CONFIG_INVALID", {10, 20, 40, 80, 160, 320, 600, 600, 600}},
-        {OUTCOME_NOT_CONNECTED, {1, 2, 4, 8, 16, 30, 30, 30, 30}},
     };
 
     (void)state;
@@ -164,6 +166,27 @@ static void parked_pauses_grow_to_their_limit(void **state)
             check_int(cases[i].reason, d.budget_spent, 0);
             check_false(cases[i].reason, d.well);
         }
+    }
+}
+
+/* A second from slot to slot, however long the connection was waited for. */
+static void a_worker_out_of_reach_passes_on(void **state)
+{
+    static const struct {
+        int64_t after, next; /* the slot: when the try ended, when the next one may be */
+    } cases[] = {{0, 1 * S}, {1 * S - 1, 1 * S}, {1 * S, 1 * S}, {3 * S, 3 * S}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct delivery d = make(OUTCOME_RETRY, SCOPE_WORKER, "NOT_CONNECTED", 0);
+
+        d.trouble = 3;
+        delivery_settle(&d, NOW + cases[i].after);
+        check_string("state", d.state, "pending");
+        check_int("next", d.next_attempt_at - NOW, cases[i].next);
+        check_int("parked", d.parked_until, 0);
+        check_int("spent", d.budget_spent, 0);
+        check_true("place", d.keeps_place);
     }
 }
 
@@ -232,6 +255,7 @@ static void trouble_ends_with_an_answer(void **state)
         {"refused here", OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_TOO_LONG", 0, 3, false},
         {"expired", OUTCOME_EXPIRED, SCOPE_MESSAGE, "EXPIRED", 0, 3, false},
         {"parked again", OUTCOME_RETRY, SCOPE_DESTINATION, "AUTHENTICATION_FAILED", 401, 3, false},
+        {"not connected", OUTCOME_RETRY, SCOPE_WORKER, "NOT_CONNECTED", 0, 3, false},
     };
 
     (void)state;
@@ -302,6 +326,7 @@ int main(void)
         cmocka_unit_test(giving_up_keeps_a_long_message),
         cmocka_unit_test(the_budget_is_the_policy),
         cmocka_unit_test(parked_pauses_grow_to_their_limit),
+        cmocka_unit_test(a_worker_out_of_reach_passes_on),
         cmocka_unit_test(retry_after_is_never_shortened),
         cmocka_unit_test(the_policy_sets_the_pause),
         cmocka_unit_test(trouble_ends_with_an_answer),

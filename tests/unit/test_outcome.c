@@ -10,6 +10,7 @@
 #define UNKNOWN  OUTCOME_UNKNOWN
 #define MESSAGE  SCOPE_MESSAGE
 #define DEST     SCOPE_DESTINATION
+#define WORKER   SCOPE_WORKER
 
 #define MM   "MM0123456789abcdefABCDEF0123456789"
 #define SM   "SM0123456789abcdefABCDEF0123456789"
@@ -289,8 +290,8 @@ static void judges_what_was_not_answered(void **state)
         enum scope scope;
         const char *reason;
     } cases[] = {
-        {HTTP_NOT_SENT, 0, "", "Could not connect", RETRY, DEST, "NOT_CONNECTED"},
-        {HTTP_NOT_SENT, 0, "", "Connection timed out", RETRY, DEST, "NOT_CONNECTED"},
+        {HTTP_NOT_SENT, 0, "", "Could not connect", RETRY, WORKER, "NOT_CONNECTED"},
+        {HTTP_NOT_SENT, 0, "", "Connection timed out", RETRY, WORKER, "NOT_CONNECTED"},
         {HTTP_BROKEN, 0, "", "Server returned nothing", UNKNOWN, MESSAGE, "CONNECTION_LOST"},
         {HTTP_BROKEN, 0, "", "Operation timed out after 35000 ms", UNKNOWN, MESSAGE, "TIMEOUT"},
         {HTTP_BROKEN, 201, "{\"sid\":\"" MM "\"", "transfer closed", UNKNOWN, MESSAGE,

@@ -6,7 +6,8 @@
 -- $13 next_attempt_at, $14 request, $15 http_status, $16 response_headers, $17 response_body,
 -- $18 message_sid, $19 message_status, $20 error_code, $21 error_message, $22 timing,
 -- $23 parked (arrays); $24 worker
--- A delivery whose destination was parked keeps its place in the queue.
+-- A delivery that is not to blame keeps its place in the queue: its destination was parked, or its
+-- worker can't reach Twilio.
 with input as materialized (
     select i.*
       from unnest($1::text[], $2::int8[], $3::int4[], $4::timestamptz[], $5::uuid[], $6::text[],
