@@ -18,6 +18,13 @@
 
 struct kafka_consumer;
 
+enum kafka_condition {
+    KAFKA_SETTLED,   /* we are a member of the group, with our share of the partitions */
+    KAFKA_UNSETTLED, /* brokers are there, the membership isn't yet */
+    KAFKA_AWAY,      /* no broker can be reached */
+    KAFKA_REFUSED    /* this consumer will never work again */
+};
+
 struct kafka_consumer_options {
     const char *bootstrap_servers;
     const char *group;
@@ -30,11 +37,8 @@ struct kafka_consumer_options {
      * happen later; no further batch comes before.
      */
     void (*batch)(void *arg, rd_kafka_message_t *const *messages, int count);
-    /*
-     * Told of a change: `reason` is NULL when we are a settled member of the group, otherwise it
-     * says what is wrong. `fatal`: this consumer will never work again.
-     */
-    void (*changed)(void *arg, const char *reason, bool fatal);
+    /* Told of a change: `reason` says what is wrong, NULL if KAFKA_SETTLED. */
+    void (*changed)(void *arg, enum kafka_condition condition, const char *reason);
     void *arg;
 };
 

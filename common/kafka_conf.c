@@ -115,15 +115,24 @@ void kafka_wake_clear(int fd)
         return; /* nothing was there */
 }
 
-void kafka_log_event(rd_kafka_event_t *event)
+bool kafka_is_unreachable(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__RESOLVE ||
+           error == RD_KAFKA_RESP_ERR__TIMED_OUT || error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+}
+
+void kafka_log_event(rd_kafka_event_t *event, struct said *said)
 {
     const char *facility, *text;
+    bool warning;
     int level;
 
     if (rd_kafka_event_log(event, &facility, &text, &level) != 0)
         return;
-    if (level <= 4)
-        log_warn("librdkafka", log_str("facility", facility), log_str("text", text));
-    else
-        log_debug("librdkafka", log_str("facility", facility), log_str("text", text));
+    /* A broker that can't be reached (FAIL) comes as an error as well; so does the end of a session
+       that nothing was heard in. */
+    warning = level <= 4 && strcmp(facility, "FAIL") != 0 && strcmp(facility, "SESSTMOUT") != 0 &&
+              said_is_new(said, text);
+    log_variadic(warning ? LOG_WARN : LOG_DEBUG, "librdkafka", log_str("facility", facility),
+                 log_str("text", text), LOG_END);
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "config.h"
+#include "said.h"
 
 /* What the consumer and the producer share: properties, wake-ups, librdkafka's own log lines. */
 
@@ -33,7 +34,10 @@ void kafka_wake_free(struct event *event, int fd);
 /* Takes the wake-up off the descriptor. */
 void kafka_wake_clear(int fd);
 
-/* Writes an RD_KAFKA_EVENT_LOG to our log. */
-void kafka_log_event(rd_kafka_event_t *event);
+/* Whether an error only means that brokers can't be reached: librdkafka tells of each try. */
+bool kafka_is_unreachable(rd_kafka_resp_err_t error);
+
+/* Writes an RD_KAFKA_EVENT_LOG to our log; as a warning, if it is worth one and not said yet. */
+void kafka_log_event(rd_kafka_event_t *event, struct said *said);
 
 #endif

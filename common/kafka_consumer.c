@@ -39,7 +39,10 @@ struct kafka_consumer {
     bool forsaken;                /* the batch in hand belongs to an assignment that has ended */
     rd_kafka_event_t *revocation; /* waits for the batch in hand */
     int64_t revoke_by;
-    char reason[160]; /* why we are no settled member of the group; "" if we are */
+    enum kafka_condition condition;
+    const char *trouble;   /* static: why we are no settled member of the group; NULL if we are */
+    char unreachable[160]; /* why a broker could not be reached, last */
+    struct said said;      /* of what is wrong, since we were settled last */
 };
 
 static struct metric statistics_metric = {
@@ -91,12 +94,44 @@ static bool pile_full(const struct kafka_consumer *consumer)
 
 /* ---- condition ---- */
 
-static void set_reason(struct kafka_consumer *consumer, const char *reason, bool fatal)
+static void set_condition(struct kafka_consumer *consumer, enum kafka_condition condition,
+                          const char *trouble)
 {
-    if (!fatal && strcmp(consumer->reason, reason) == 0)
+    char text[256];
+
+    if (consumer->condition == condition && consumer->trouble == trouble)
         return;
-    snprintf(consumer->reason, sizeof consumer->reason, "%s", reason);
-    consumer->options.changed(consumer->options.arg, reason[0] != '\0' ? reason : NULL, fatal);
+    consumer->condition = condition;
+    consumer->trouble = trouble;
+    if (condition == KAFKA_SETTLED)
+        said_forget(&consumer->said);
+    if (condition == KAFKA_AWAY && consumer->unreachable[0] != '\0') {
+        snprintf(text, sizeof text, "%s: %s", trouble, consumer->unreachable);
+        trouble = text;
+    }
+    consumer->options.changed(consumer->options.arg, condition, trouble);
+}
+
+static void set_away(struct kafka_consumer *consumer)
+{
+    static const char trouble[] = "no broker can be reached";
+
+    set_condition(consumer, KAFKA_AWAY, trouble);
+}
+
+static void set_unsettled(struct kafka_consumer *consumer, bool coordinator)
+{
+    static const char without[] = "the group's coordinator can't be reached";
+    static const char joining[] = "joining the consumer group";
+
+    set_condition(consumer, KAFKA_UNSETTLED, coordinator ? joining : without);
+}
+
+static bool member_is(const json_t *object, const char *name, const char *expected)
+{
+    const char *value = json_member_string(object, name);
+
+    return value != NULL && strcmp(value, expected) == 0;
 }
 
 /* librdkafka tells its condition in the statistics alone: brokers' and the group's states. */
@@ -112,21 +147,17 @@ static void read_statistics(struct kafka_consumer *consumer, const char *text)
         return;
     json_object_foreach(json_object_get(statistics, "brokers"), name, broker)
     {
-        const char *state = json_member_string(broker, "state");
-
-        any_up = any_up || (state != NULL && strcmp(state, "UP") == 0);
+        any_up = any_up || member_is(broker, "state", "UP");
     }
     group = json_object_get(statistics, "cgrp");
     if (!any_up)
-        set_reason(consumer, "no broker can be reached", false);
-    else if (group == NULL || json_member_string(group, "state") == NULL ||
-             strcmp(json_member_string(group, "state"), "up") != 0)
-        set_reason(consumer, "the group's coordinator can't be reached", false);
-    else if (json_member_string(group, "join_state") == NULL ||
-             strcmp(json_member_string(group, "join_state"), "steady") != 0)
-        set_reason(consumer, "joining the consumer group", false);
+        set_away(consumer);
+    else if (!member_is(group, "state", "up"))
+        set_unsettled(consumer, false);
+    else if (!member_is(group, "join_state", "steady"))
+        set_unsettled(consumer, true);
     else
-        set_reason(consumer, "", false);
+        set_condition(consumer, KAFKA_SETTLED, NULL);
     json_decref(statistics);
 }
 
@@ -134,15 +165,32 @@ static void take_error(struct kafka_consumer *consumer, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
     const char *text = rd_kafka_event_error_string(event);
+    bool warning = !kafka_is_unreachable(error) && said_is_new(&consumer->said, text);
 
     if (rd_kafka_event_error_is_fatal(event)) {
-        set_reason(consumer, text, true);
-    } else if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-        set_reason(consumer, "no broker can be reached", false);
-    } else {
-        /* librdkafka mends these by itself; a missing topic is looked for again and again. */
-        log_warn("Kafka consumer", log_str("error", text));
+        consumer->condition = KAFKA_REFUSED;
+        consumer->options.changed(consumer->options.arg, KAFKA_REFUSED, text);
+        return;
     }
+    if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        set_away(consumer);
+    else if (kafka_is_unreachable(error))
+        snprintf(consumer->unreachable, sizeof consumer->unreachable, "%s", text);
+    /* librdkafka mends these by itself; a missing topic is looked for again and again. */
+    log_variadic(warning ? LOG_WARN : LOG_DEBUG, "Kafka consumer", log_str("error", text), LOG_END);
+}
+
+static void take_commit(struct kafka_consumer *consumer, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    bool warning;
+
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR__NO_OFFSET)
+        return;
+    warning = said_is_new(&consumer->said, rd_kafka_event_error_string(event));
+    log_variadic(warning ? LOG_WARN : LOG_DEBUG,
+                 "offsets not committed; events may be read again, once each is kept",
+                 log_str("error", rd_kafka_event_error_string(event)), LOG_END);
 }
 
 /* ---- rebalance ---- */
@@ -176,9 +224,9 @@ static void take_rebalance(struct kafka_consumer *consumer, rd_kafka_event_t *ev
 
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         rd_kafka_assign(consumer->rk, list);
-        if (consumer->hold)
-            pause_all(consumer, true);
-        set_reason(consumer, "", false);
+        /* A partition that was paused when it was taken away is still paused when it comes back. */
+        pause_all(consumer, consumer->hold);
+        set_condition(consumer, KAFKA_SETTLED, NULL);
         log_info("partitions assigned", log_int("count", list->cnt));
         rd_kafka_event_destroy(event);
         return;
@@ -218,13 +266,10 @@ static void take_event(struct kafka_consumer *consumer, rd_kafka_event_t *event)
         read_statistics(consumer, rd_kafka_event_stats(event));
         break;
     case RD_KAFKA_EVENT_LOG:
-        kafka_log_event(event);
+        kafka_log_event(event, &consumer->said);
         break;
     case RD_KAFKA_EVENT_OFFSET_COMMIT:
-        if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR &&
-            rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR__NO_OFFSET)
-            log_warn("offsets not committed; events may be read again, once each is kept",
-                     log_str("error", rd_kafka_event_error_string(event)));
+        take_commit(consumer, event);
         break;
     default:
         break;
@@ -398,7 +443,7 @@ struct kafka_consumer *kafka_consumer_open(struct event_base *base,
     consumer = mem_zalloc(sizeof *consumer);
     consumer->options = *options;
     consumer->rk = rk;
-    snprintf(consumer->reason, sizeof consumer->reason, "not joined yet");
+    consumer->condition = KAFKA_UNSETTLED;
     metrics_register(&statistics_metric);
     consumer->queue = rd_kafka_queue_get_consumer(rk);
     rd_kafka_set_log_queue(rk, consumer->queue);

@@ -13,6 +13,7 @@ struct kafka_producer {
     struct event *wake;
     int wake_fd;
     size_t pending;
+    struct said said; /* of what is wrong, since the brokers took a record last */
 };
 
 static void take_reports(struct kafka_producer *producer, rd_kafka_event_t *event)
@@ -21,11 +22,23 @@ static void take_reports(struct kafka_producer *producer, rd_kafka_event_t *even
 
     while ((message = rd_kafka_event_message_next(event)) != NULL) {
         producer->pending--;
+        if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+            said_forget(&producer->said);
         producer->options.delivered(
             producer->options.arg, message->_private,
             message->err != RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_err2str(message->err) : NULL,
             message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     }
+}
+
+/* Brokers out of reach are the consumer's to tell of: they are the same ones. */
+static void take_error(struct kafka_producer *producer, rd_kafka_event_t *event)
+{
+    const char *text = rd_kafka_event_error_string(event);
+    bool warning =
+        !kafka_is_unreachable(rd_kafka_event_error(event)) && said_is_new(&producer->said, text);
+
+    log_variadic(warning ? LOG_WARN : LOG_DEBUG, "Kafka producer", log_str("error", text), LOG_END);
 }
 
 static void take_event(struct kafka_producer *producer, rd_kafka_event_t *event)
@@ -35,10 +48,10 @@ static void take_event(struct kafka_producer *producer, rd_kafka_event_t *event)
         take_reports(producer, event);
         break;
     case RD_KAFKA_EVENT_LOG:
-        kafka_log_event(event);
+        kafka_log_event(event, &producer->said);
         break;
     case RD_KAFKA_EVENT_ERROR:
-        log_warn("Kafka producer", log_str("error", rd_kafka_event_error_string(event)));
+        take_error(producer, event);
         break;
     default:
         break;

@@ -17,6 +17,8 @@
 #define UNIT_LIMIT (30 * CLOCK_SECOND)
 #define PAUSE_BASE (100 * CLOCK_MS)
 #define PAUSE_MAX  (5 * CLOCK_SECOND)
+/* A connection on which nothing fails, because nothing is asked, is trusted after this. */
+#define TRUST_AFTER (10 * CLOCK_SECOND)
 
 struct param {
     size_t offset; /* in the unit's data */
@@ -59,8 +61,8 @@ struct pg {
     struct pg_options options;
     enum state state;
     PGconn *conn;
-    unsigned failures; /* to connect, in a row */
-    bool complaining;  /* connected, and the server refuses what it is asked for */
+    unsigned failures; /* connections in a row that were of no use */
+    bool doubted;      /* the last unit failed for no fault of its own: has yet to be of use */
     struct pg_unit *greeting;
     struct pg_unit *first;
     struct pg_unit **last;
@@ -292,16 +294,18 @@ static void lose(struct pg *pg, const char *reason)
     struct pg_reply reply = {.status = PG_LOST, .transient = true};
 
     first_line(reason, line, sizeof line);
+    pg->doubted = pg->doubted || busy;
     reply.message = line;
     disconnect(pg);
     unit_free(pg->greeting);
     pg->greeting = NULL;
     pg->state = RESTING;
     pg->options.changed(pg->options.arg, pg, line);
-    pg->complaining = false;
     pause_after(pg, pg->failures++);
-    if (busy)
+    if (busy) {
+        reply.repeats = pg->first->failures;
         answer(pg, &reply);
+    }
 }
 
 static void on_notice(void *arg, const char *message)
@@ -375,12 +379,21 @@ static void become_idle(struct pg *pg)
     advance(pg);
 }
 
-static void come_up(struct pg *pg)
+static void trust(struct pg *pg)
 {
     pg->failures = 0;
+    pg->doubted = false;
+    pg->options.changed(pg->options.arg, pg, NULL);
+}
+
+static void come_up(struct pg *pg)
+{
     pg->state = IDLE;
     event_del(pg->timer);
-    pg->options.changed(pg->options.arg, pg, NULL);
+    if (pg->doubted)
+        arm_timer(pg, TRUST_AFTER);
+    else
+        trust(pg);
     advance(pg);
 }
 
@@ -446,31 +459,34 @@ static void note_refusal(struct pg *pg, const struct pg_reply *reply)
 {
     bool refused = reply->status == PG_FAILED && reply->transient;
 
-    if (refused || pg->complaining)
-        pg->options.changed(pg->options.arg, pg, refused ? reply->message : NULL);
-    pg->complaining = refused;
+    if (refused) {
+        pg->doubted = true;
+        pg->options.changed(pg->options.arg, pg, reply->message);
+    } else if (pg->doubted) {
+        trust(pg);
+    }
 }
 
 static void finish_unit(struct pg *pg)
 {
-    struct pg_reply reply = {.results = pg->results, .sent = pg->sent, .received = clock_now()};
+    struct pg_reply reply = {.results = pg->results,
+                             .repeats = pg->first->failures,
+                             .sent = pg->sent,
+                             .received = clock_now()};
     const PGresult *failed = first_failed(pg);
-    bool standby, misfit, again;
+    bool misfit, again;
     char line[256];
 
     if (failed != NULL)
         fill_failure(&reply, failed, line, sizeof line);
-    standby = strcmp(reply.sqlstate, "25006") == 0;
-    /* 42…: a name or a right is missing. The schema may have changed; the greeting finds out. */
-    misfit = strncmp(reply.sqlstate, "42", 2) == 0;
+    /* 25006: read-only. 42…: a name or a right is missing; the schema may have changed. The
+       greeting finds out. */
+    misfit = strcmp(reply.sqlstate, "25006") == 0 || strncmp(reply.sqlstate, "42", 2) == 0;
     note_refusal(pg, &reply);
     /* Not IDLE yet: a unit that the callback submits must not be sent before this one is gone. */
     again = answer(pg, &reply);
     clear_results(pg);
-    if (standby) {
-        pg->state = IDLE;
-        lose(pg, "the server is read-only");
-    } else if (misfit) {
+    if (misfit) {
         pg->state = IDLE;
         lose(pg, line);
     } else if (again) {
@@ -563,6 +579,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         advance(pg);
         break;
     case IDLE:
+        if (pg->doubted)
+            trust(pg);
         break;
     }
 }

@@ -35,6 +35,7 @@ struct pg_reply {
     char sqlstate[6];         /* PG_FAILED */
     const char *message;      /* one line for the log */
     bool transient;           /* not its data is at fault: the same unit may succeed later */
+    unsigned repeats;         /* how often it has been repeated before */
     int64_t sent, received;   /* monotonic, around the round trip */
 };
 
@@ -55,7 +56,8 @@ typedef const char *pg_greeted(void *arg, const PGresult *result, const char *sq
 
 /*
  * Told when the connection is of use (`reason` NULL), and when it is lost or refused, or the server
- * refuses what it is asked for (why).
+ * refuses what it is asked for (why). After a connection that broke or was given up with a unit
+ * under way, the next one is of use once a unit has succeeded on it, or none was asked for in 10 s.
  */
 typedef void pg_changed(void *arg, struct pg *pg, const char *reason);
 

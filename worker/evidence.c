@@ -347,8 +347,8 @@ static enum pg_next batch_done(void *arg, const struct pg_reply *reply)
     bool single = batch->slot_count + batch->delivery_count == 1;
 
     if (reply->status == PG_LOST || (reply->status == PG_FAILED && reply->transient)) {
-        log_warn("evidence not written yet, trying again", log_str("error", reply->message),
-                 log_int("attempts", (int64_t)batch->delivery_count));
+        log_debug("evidence not written yet, trying again", log_str("error", reply->message),
+                  log_int("attempts", (int64_t)batch->delivery_count));
         return PG_REPEAT;
     }
     evidence->busy = false;

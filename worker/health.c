@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
+#include "common/said.h"
 
 #define METRICS_MAX_BYTES ((size_t)1 << 20)
 /* Who asks needs neither a body nor long headers. */
@@ -29,6 +30,7 @@ static const char *const part_names[HEALTH_PARTS] = {
 struct health {
     struct evhttp *server;
     char reasons[HEALTH_PARTS][256]; /* "" if the part is there */
+    struct said said[HEALTH_PARTS];  /* since it was there last */
 };
 
 static struct metric ready_metric = {
@@ -161,9 +163,12 @@ void health_set(struct health *health, enum health_part part, const char *reason
     ready_metric.value = health_is_ready(health);
     if (part == HEALTH_STOPPING)
         return;
-    if (reason == NULL)
+    if (reason == NULL) {
+        said_forget(&health->said[part]);
         log_info("ready", log_str("part", part_names[part]));
-    else
-        log_warn("not ready, trying again", log_str("part", part_names[part]),
-                 log_str("reason", reason));
+    } else {
+        log_variadic(said_is_new(&health->said[part], reason) ? LOG_WARN : LOG_DEBUG,
+                     "not ready, trying again", log_str("part", part_names[part]),
+                     log_str("reason", reason), LOG_END);
+    }
 }

@@ -6,8 +6,9 @@
 #include <stddef.h>
 
 /*
- * What the worker depends on, and whether it is there: each change is one log line, and /readyz
- * says so to who asks. Also serves /healthz (the loop turns) and /metrics.
+ * What the worker depends on, and whether it is there: each change is one log line (another reason
+ * of a part that isn't there is one as well, the first time), and /readyz says so to who asks. Also
+ * serves /healthz (the loop turns) and /metrics.
  */
 struct health;
 

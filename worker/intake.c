@@ -212,7 +212,10 @@ static enum pg_next range_done(void *arg, const struct pg_reply *reply)
 
     if (reply->status == PG_LOST ||
         (reply->status == PG_FAILED && (reply->transient || range->refused))) {
-        log_warn("events not stored yet, trying again", log_str("error", reply->message));
+        /* What is no fault of the events is on /readyz. */
+        log_variadic(reply->transient || reply->repeats > 0 ? LOG_DEBUG : LOG_WARN,
+                     "events not stored yet, trying again", log_str("error", reply->message),
+                     LOG_END);
         return PG_REPEAT;
     }
     if (reply->status == PG_FAILED) {
@@ -288,11 +291,11 @@ static void on_batch(void *arg, rd_kafka_message_t *const *messages, int count)
     submit(intake, 0, count, false);
 }
 
-static void on_changed(void *arg, const char *reason, bool fatal)
+static void on_changed(void *arg, enum kafka_condition condition, const char *reason)
 {
     struct intake *intake = arg;
 
-    intake->options.changed(intake->options.arg, reason, fatal);
+    intake->options.changed(intake->options.arg, condition, reason);
 }
 
 void intake_hold(struct intake *intake, bool hold)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "common/config.h"
+#include "common/kafka.h"
 #include "common/pg.h"
 
 /*
@@ -24,7 +25,7 @@ struct intake_options {
     /* Told after each committed batch: how many deliveries are new, how many events rejected. */
     void (*taken)(void *arg, int64_t taken, int64_t rejected);
     /* As kafka_consumer_options has it. */
-    void (*changed)(void *arg, const char *reason, bool fatal);
+    void (*changed)(void *arg, enum kafka_condition condition, const char *reason);
     void *arg;
 };
 

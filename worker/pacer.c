@@ -343,8 +343,9 @@ static void claim_failed(struct pacer *pacer, const struct pg_reply *reply)
     /* 53200: the lock table is full. */
     if (strcmp(reply->sqlstate, "53200") == 0 && pacer->claim_max > 1)
         pacer->claim_max /= 2;
-    log_warn("claim failed, trying again", log_str("error", reply->message),
-             log_int("claim_max", pacer->claim_max));
+    /* What is no fault of the claim is on /readyz. */
+    log_variadic(reply->transient ? LOG_DEBUG : LOG_WARN, "claim failed, trying again",
+                 log_str("error", reply->message), log_int("claim_max", pacer->claim_max), LOG_END);
     claim_by(pacer, clock_now() + POLL_INTERVAL / 2, false);
 }
 

@@ -61,6 +61,8 @@ struct results {
     bool rejected_again;    /* … for rejected events */
     bool rejected_soon;     /* do so although one failed */
     size_t dead_letter_max; /* larger ones go without their bytes */
+    bool failing;           /* the last condition that was told: records are not taken */
+    bool failed_lately, taken_lately; /* since the last look */
     bool hold, stopped;
 };
 
@@ -241,6 +243,26 @@ static void learn_limit(struct results *results, const struct mark *mark)
     results->rejected_soon = true;
 }
 
+/* One line however many records fail; details at debug level. */
+static void note_failure(struct results *results, const char *error)
+{
+    log_variadic(results->failing ? LOG_DEBUG : LOG_WARN,
+                 "results not published; the sweep will try again", log_str("error", error),
+                 LOG_END);
+    results->failing = true;
+    results->failed_lately = true;
+}
+
+/* Every so often: whether records are taken again. */
+static void look_whether_failing(struct results *results)
+{
+    if (results->failing && results->taken_lately && !results->failed_lately) {
+        results->failing = false;
+        log_info("results are published again");
+    }
+    results->failed_lately = results->taken_lately = false;
+}
+
 static void on_delivered(void *arg, void *tag, const char *error, bool too_large)
 {
     struct results *results = arg;
@@ -249,7 +271,8 @@ static void on_delivered(void *arg, void *tag, const char *error, bool too_large
     if (too_large)
         learn_limit(results, mark);
     if (error != NULL && !results->stopped)
-        log_warn("not published; the sweep will try again", log_str("error", error));
+        note_failure(results, error);
+    results->taken_lately = results->taken_lately || error == NULL;
     record_settled(mark, error != NULL);
 }
 
@@ -321,9 +344,14 @@ void results_publish(struct results *results, struct delivery *delivery)
                             .next_attempt_at = delivery->next_attempt_at,
                             .worker = results->options.worker,
                             .at = delivery->finished_at};
-    struct mark *mark =
-        mark_new(results, false, false, delivery->destination_id, delivery->id, delivery->attempt);
+    struct mark *mark;
 
+    if (results->hold) {
+        delivery_free(delivery);
+        return;
+    }
+    mark =
+        mark_new(results, false, false, delivery->destination_id, delivery->id, delivery->attempt);
     memcpy(mark->result_id, delivery->result_id, sizeof mark->result_id);
     send_result(results, &result, delivery->traceparent, delivery->tracestate, mark);
     delivery_free(delivery);
@@ -543,6 +571,7 @@ static void on_sweep_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     arm(results->sweep_timer, SWEEP_INTERVAL + backoff_jitter(SWEEP_INTERVAL / 5));
+    look_whether_failing(results);
     if (results->hold || results->stopped || pg_pending(results->options.pg) > 8)
         return;
     if (!results->sweeping_attempts && results->swept == 0)

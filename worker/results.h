@@ -35,7 +35,7 @@ void results_publish(struct results *results, struct delivery *delivery);
 /* Rejected events have been stored: publishes them soon. */
 void results_rejected(struct results *results);
 
-/* While Kafka is away the sweep rests. */
+/* While Kafka is away the sweep rests, and what is to be published is left to it. */
 void results_hold(struct results *results, bool hold);
 
 /* No more sweeps. */

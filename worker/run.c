@@ -177,14 +177,14 @@ static void on_due(void *arg, int64_t at)
     pacer_due(worker->pacer, at);
 }
 
-static void on_kafka_changed(void *arg, const char *reason, bool fatal)
+static void on_kafka_changed(void *arg, enum kafka_condition condition, const char *reason)
 {
     struct worker *worker = arg;
 
     health_set(worker->health, HEALTH_KAFKA, reason);
     if (worker->results != NULL)
-        results_hold(worker->results, reason != NULL);
-    if (fatal && !worker->stopping) {
+        results_hold(worker->results, condition == KAFKA_AWAY);
+    if (condition == KAFKA_REFUSED && !worker->stopping) {
         log_error("Kafka refuses this worker for good; stopping", log_str("error", reason));
         worker->failed = true;
         stop(worker);

@@ -43,7 +43,7 @@ const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate
         return refusal;
     }
     if (pg_int4(result, 0, 1) != 0)
-        return "the server is a read-only standby";
+        return "the server is read-only: a standby, or default_transaction_read_only is on";
     if (pg_int4(result, 0, 2) == 0)
         return "default_transaction_isolation is not 'read committed', which the pace relies on";
     version = pg_int4(result, 0, 0);
