@@ -175,6 +175,11 @@ class System:
 
     # ---- data ----
 
+    def reconnect(self):
+        """After PostgreSQL was away."""
+        self.db.close()
+        self.db = self.postgres.connect(self.database)
+
     def query(self, sql, *parameters):
         """Rows as dicts."""
         with self.db.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:

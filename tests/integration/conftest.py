@@ -43,6 +43,7 @@ def system(request, postgres, kafka):
         stopped = {worker.log_path.name: worker.stop(timeout=60) for worker in system.workers if worker.alive}
         system.check_workers()
         assert not any(stopped.values()), f"exit statuses after SIGTERM: {stopped}"
+    before |= {postgres.pid, kafka.pid}  # a test may have restarted them
     left = [process.name for process in processes.live() if process.pid not in before]
     assert not left, f"processes left behind: {left}"
     if not getattr(request.node, "failed", False):
