@@ -165,6 +165,7 @@ static void take_error(struct kafka_consumer *consumer, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
     const char *text = rd_kafka_event_error_string(event);
+    const char *after = strstr(text, " (after "); /* and how long that took */
     bool warning = !kafka_is_unreachable(error) && said_is_new(&consumer->said, text);
 
     if (rd_kafka_event_error_is_fatal(event)) {
@@ -175,7 +176,8 @@ static void take_error(struct kafka_consumer *consumer, rd_kafka_event_t *event)
     if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         set_away(consumer);
     else if (kafka_is_unreachable(error))
-        snprintf(consumer->unreachable, sizeof consumer->unreachable, "%s", text);
+        snprintf(consumer->unreachable, sizeof consumer->unreachable, "%.*s",
+                 (int)(after != NULL ? after - text : (long)strlen(text)), text);
     /* librdkafka mends these by itself; a missing topic is looked for again and again. */
     log_variadic(warning ? LOG_WARN : LOG_DEBUG, "Kafka consumer", log_str("error", text), LOG_END);
 }
