@@ -66,6 +66,13 @@ class Sim:
         """The messages that exist at Twilio."""
         return self._call("GET", "messages", params={"limit": 100000, **match})
 
+    def plant(self, account_sid, to, body, age_ms=0, **more):
+        """A message as another system had sent it; more: from_, messaging_service_sid, media_urls. Returns its SID."""
+        fields = {name.rstrip("_"): value for name, value in more.items()}
+        return self._call(
+            "POST", "messages", json={"account_sid": account_sid, "to": to, "body": body, "age_ms": age_ms, **fields}
+        )["sid"]
+
     def gaps(self, key="to"):
         """For each To: count, min_gap_ms, early (gaps under a second)."""
         return self._call("GET", "gaps", params={"key": key})
@@ -77,6 +84,18 @@ class Sim:
     def latency(self, milliseconds):
         """How long every answer takes at least."""
         self._call("POST", "latency", json={"ms": milliseconds})
+
+    def clock(self, offset_ms):
+        """How far Twilio's clock is ahead of this machine's; negative: behind."""
+        self._call("POST", "clock", json={"offset_ms": offset_ms})
+
+    def seed(self, seed):
+        """Makes the draws of faults with a probability repeatable."""
+        self._call("POST", "seed", json={"seed": seed})
+
+    def clear_requests(self):
+        """Empties the log of requests; messages stay."""
+        self._call("DELETE", "requests")
 
     def stats(self):
         return self._call("GET", "stats")

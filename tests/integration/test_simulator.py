@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import email.utils
 import json
 import os
 import re
@@ -997,6 +998,13 @@ def test_messages_filters(sim, client):
         ("POST", "faults", '{"fault": "error", "code": 12345}', "'status': missing"),
         ("POST", "seed", '{"seed": -1}', "'seed': expected an integer"),
         ("POST", "latency", '{"ms": 1.5}', "'ms': expected an integer"),
+        ("POST", "clock", '{"offset_ms": 1.5}', "'offset_ms': expected an integer"),
+        ("POST", "clock", "{}", "'offset_ms': missing"),
+        ("POST", "messages", '{"to": "+1", "from": "+2"}', "'account_sid': expected AC"),
+        ("POST", "messages", '{"account_sid": "%s", "from": "+2"}' % ACCOUNT, "'to': expected a string"),
+        ("POST", "messages", '{"account_sid": "%s", "to": "+1"}' % ACCOUNT, "'from': missing"),
+        ("POST", "messages", '{"account_sid": "%s", "to": "+1", "age_ms": -1}' % ACCOUNT, "'age_ms': expected"),
+        ("POST", "messages", '{"account_sid": "%s", "to": "+1", "media_urls": [1]}' % ACCOUNT, "'media_urls': "),
         ("POST", "accounts", '{"account_sid": "AC1", "auth_token": "x"}', "'account_sid': expected AC"),
         ("POST", "accounts", '{"account_sid": "%s"}' % ACCOUNT, "'auth_token': expected a string"),
         ("GET", "requests?since=x", None, "'since': expected a whole number"),
@@ -1008,7 +1016,7 @@ def test_messages_filters(sim, client):
 def test_control_says_what_is_wrong(sim, method, path, body, words):
     answer = sim.control(method, path, expect=(400,), data=body)
     assert list(answer) == ["error"] and words in answer["error"] and "\n" not in answer["error"]
-    assert sim.control("GET", "faults") == []
+    assert sim.control("GET", "faults") == [] and sim.messages() == []
 
 
 def test_control_paths_and_methods(sim):
@@ -1028,6 +1036,82 @@ def test_reset_drops_waiting_requests(sim, raw):
     sim.control("POST", "reset")
     assert hanging.everything() == b"" and delayed.everything() == b""
     assert sim.messages() == [] and sim.control("GET", "faults") == []
+
+
+# --------------------------------------------------------------------------------- Twilio's clock, planted messages
+
+
+def date_of(headers):
+    """An answer's Date, in seconds since 1970; its form is the one that RFC 9110 wants."""
+    assert re.fullmatch(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", headers["date"])
+    return email.utils.parsedate_to_datetime(headers["date"]).timestamp()
+
+
+def twilio_date(text):
+    return email.utils.parsedate_to_datetime(text).timestamp()
+
+
+@pytest.mark.parametrize("offset", [0, -90, 3600])
+def test_every_answer_has_a_date(sim, raw, offset):
+    """Good ones, refusals, gateway pages, what is no HTTP, the control API's own."""
+    sim.control("POST", "clock", json={"offset_ms": 1000 * offset})
+    sim.fault("status", status=502, match={"body_contains": "gateway"})
+    sim.fault("echo_authorization", match={"body_contains": "echo"})
+    sim.fault("accept_garbage", match={"body_contains": "garbage"})
+    requests_made = [post(), post(form(To="1")), *(post(form(Body=word)) for word in ("gateway", "echo", "garbage"))]
+    requests_made += [b"GET %s HTTP/1.1\r\nHost: sim\r\n\r\n" % path for path in (b"/nothing", b"/_sim/stats")]
+    requests_made += [b"?\r\n\r\n"]
+    connection = raw()
+    statuses = []
+    for request in requests_made:
+        connection.send(request)
+        before = time.time()
+        status, headers, _ = connection.answer()
+        statuses.append(status)
+        assert before - 1.1 <= date_of(headers) - offset <= time.time()
+    assert statuses == [201, 400, 502, 502, 201, 404, 200, 400]
+
+
+def test_the_clock_is_twilios_alone(sim, raw):
+    """It shifts what Twilio says of itself; arrivals stay, and so do messages that are there already."""
+    connection = raw()
+    connection.send(post(form(Body="before")))
+    connection.answer()
+    sim.control("POST", "clock", json={"offset_ms": -600_000})
+    connection.send(post(form(Body="after")))
+    sid = json.loads(connection.answer()[2])["sid"]
+    after, before = sim.messages()
+    assert (after["body"], before["body"]) == ("after", "before"), "in order of creation"
+    assert abs(twilio_date(before["date_created"]) - time.time()) < 5
+    assert abs(twilio_date(after["date_created"]) + 600 - time.time()) < 5
+    assert abs(after["created_at"] + 600 - time.time()) < 5
+    assert all(abs(entry["arrived_at"] - time.time()) < 5 for entry in sim.log())
+    sim.control("POST", "clock", json={"offset_ms": 600_000})
+    connection.send(post(b"Body=", path=f"/2010-04-01/Accounts/{ACCOUNT}/Messages/{sid}.json"))
+    updated = json.loads(connection.answer()[2])["date_updated"]
+    assert abs(twilio_date(updated) - 600 - time.time()) < 5
+    sim.control("POST", "reset")
+    connection.send(post())
+    assert abs(date_of(connection.answer()[1]) - time.time()) < 5
+
+
+def test_planted_messages(sim, client):
+    """As if another system had sent them: no request, no gap, and in their place by their date."""
+    newer = client.messages.create(to=TO, from_=FROM, body="same", media_url=MEDIA[:1]).sid
+    plain = {"account_sid": ACCOUNT, "to": TO, "from": FROM, "body": "same"}
+    old = sim.control("POST", "messages", json={**plain, "age_ms": 120_000, "media_urls": MEDIA[:1]})["sid"]
+    older = sim.control("POST", "messages", json={**plain, "age_ms": 3_600_000})["sid"]
+    service = "MG" + "a" * 32
+    other = {"account_sid": ACCOUNT, "to": "+14155550199", "messaging_service_sid": service}
+    elsewhere = sim.control("POST", "messages", json=other)["sid"]
+    assert [entry["sid"] for entry in sim.log()] == [newer] and sim.control("GET", "gaps")[TO]["count"] == 1
+    listed = client.messages.list(to=TO, page_size=1)
+    assert [m.sid for m in listed] == [newer, old, older]
+    assert (old[:2], older[:2], elsewhere[:2]) == ("MM", "SM", "SM")
+    assert (listed[1].body, listed[1].from_, listed[1].num_media, listed[2].num_media) == ("same", FROM, "1", "0")
+    assert abs(listed[1].date_created.timestamp() + 120 - time.time()) < 5
+    assert client.messages(elsewhere).fetch().messaging_service_sid == service
+    assert sim.stats()["messages"] == 4
 
 
 # ------------------------------------------------------------------------------------------ the program

@@ -16,6 +16,9 @@ static const char PREFIX[] = "/_sim/";
 
 enum { DEFAULT_LIMIT = 10000, MAX_LIMIT = 100000, MAX_LATENCY_MS = 60 * 60 * 1000 };
 
+/* How far Twilio's clock may be off, and how old a planted message may be: ten years. */
+static const int64_t MAX_SHIFT_MS = (int64_t)3650 * 24 * 60 * 60 * 1000;
+
 /* One control request on its way through its handler. */
 struct control {
     struct twilio_api *api;
@@ -90,6 +93,18 @@ static void post_latency(struct control *c)
     text_addf(&c->out, "{\"ms\":%" PRId64 "}", ms);
 }
 
+static void post_clock(struct control *c)
+{
+    static const char *const names[] = {"offset_ms", NULL};
+    int64_t ms = fields_required_int(&c->fields, "offset_ms", -MAX_SHIFT_MS, MAX_SHIFT_MS);
+
+    fields_allow(&c->fields, names);
+    if (!fields_ok(&c->fields))
+        return;
+    twilio_api_set_clock(c->api, ms);
+    text_addf(&c->out, "{\"offset_ms\":%" PRId64 "}", ms);
+}
+
 static void post_account(struct control *c)
 {
     static const char *const names[] = {"account_sid", "auth_token", NULL};
@@ -146,6 +161,51 @@ static void delete_requests(struct control *c)
     requests_log_clear(log);
 }
 
+/* Reads what is to be planted; errors are in the fields. */
+static struct message *read_message(struct control *c)
+{
+    static const char *const names[] = {
+        "account_sid", "to", "from", "messaging_service_sid", "body", "age_ms", "media_urls", NULL};
+    struct fields *f = &c->fields;
+    size_t media_count;
+    char **media = fields_strings(f, "media_urls", &media_count);
+    struct message *m = store_draft(twilio_api_store(c->api), media_count > 0 ? "MM" : "SM");
+
+    m->media = media;
+    m->media_count = media_count;
+    m->account = fields_string(f, "account_sid");
+    m->to = fields_string(f, "to");
+    m->from = fields_string(f, "from");
+    m->service = fields_string(f, "messaging_service_sid");
+    m->body = fields_has(f, "body") ? fields_string(f, "body") : text_copy("");
+    m->status = m->service == NULL ? "queued" : "accepted";
+    m->num_segments = m->service == NULL ? 1 : 0;
+    m->created_at -= fields_int(f, "age_ms", 0, MAX_SHIFT_MS, 0) * 1000000;
+    m->updated_at = m->created_at;
+    fields_allow(f, names);
+    if (m->account == NULL || !twilio_auth_is_sid(m->account, "AC"))
+        fields_fail(f, "field 'account_sid': expected AC and 32 letters or digits");
+    if (m->to == NULL || *m->to == '\0')
+        fields_fail(f, "field 'to': expected a string that is not empty");
+    if (m->from == NULL && m->service == NULL)
+        fields_fail(f, "field 'from': missing, and there is no 'messaging_service_sid'");
+    return m;
+}
+
+/* A message that nobody asked for here: no entry in the log, no fault. */
+static void post_message(struct control *c)
+{
+    struct message *m = read_message(c);
+
+    if (!fields_ok(&c->fields)) {
+        store_discard(m);
+        return;
+    }
+    store_add(twilio_api_store(c->api), m);
+    c->status = 201;
+    text_addf(&c->out, "{\"sid\":\"%s\"}", m->sid);
+}
+
 static void get_messages(struct control *c)
 {
     static const char *const names[] = {"to", "body", "limit", NULL};
@@ -194,10 +254,12 @@ static const struct route routes[] = {
     {"DELETE", "faults", delete_faults, false, true},
     {"POST", "seed", post_seed, true, false},
     {"POST", "latency", post_latency, true, false},
+    {"POST", "clock", post_clock, true, false},
     {"POST", "accounts", post_account, true, false},
     {"POST", "reset", post_reset, false, false},
     {"GET", "requests", get_requests, false, false},
     {"DELETE", "requests", delete_requests, false, false},
+    {"POST", "messages", post_message, true, false},
     {"GET", "messages", get_messages, false, false},
     {"GET", "stats", get_stats, false, false},
     {"GET", "gaps", get_gaps, false, false},

@@ -111,6 +111,26 @@ char *fields_string(struct fields *f, const char *name)
     return text_copy(json_string_value(value));
 }
 
+char **fields_strings(struct fields *f, const char *name, size_t *ret_count)
+{
+    const json_t *value = json_object_get(f->object, name);
+    bool good = json_is_array(value);
+    char **strings;
+
+    *ret_count = 0;
+    for (size_t i = 0; good && i < json_array_size(value); i++)
+        good = json_is_string(json_array_get(value, i));
+    if (!good && fields_has(f, name))
+        fields_fail(f, "field '%s': expected an array of strings", name);
+    if (!good)
+        return NULL;
+    *ret_count = json_array_size(value);
+    strings = text_alloc_zeroed((*ret_count + 1) * sizeof(*strings));
+    for (size_t i = 0; i < *ret_count; i++)
+        strings[i] = text_copy(json_string_value(json_array_get(value, i)));
+    return strings;
+}
+
 char *fields_header(struct fields *f, const char *name)
 {
     char *value = fields_string(f, name);

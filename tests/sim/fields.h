@@ -33,6 +33,8 @@ double fields_fraction(struct fields *f, const char *name, double otherwise);
 bool fields_bool(struct fields *f, const char *name, bool otherwise);
 /* A copy that the caller frees, or NULL if it is missing (or wrong). */
 char *fields_string(struct fields *f, const char *name);
+/* An array of strings, NULL if it is missing (or wrong). The caller frees it and what is in it. */
+char **fields_strings(struct fields *f, const char *name, size_t *ret_count);
 /* As fields_string, for text that goes into a header: line breaks are an error. */
 char *fields_header(struct fields *f, const char *name);
 

@@ -14,6 +14,7 @@
 #include "http_parse.h"
 #include "http_socket.h"
 #include "text.h"
+#include "wall.h"
 
 enum {
     READ_SIZE = 4000, /* most requests fit, and ten thousand idle connections cost little */
@@ -67,6 +68,7 @@ struct http_exchange {
 
 struct http_server {
     struct event_base *base;
+    const struct wall *wall;
     http_handler *handler;
     void *arg;
     int fd;
@@ -163,12 +165,15 @@ static void conn_send(struct conn *c)
 }
 
 /* With `head_only` everything but the body goes out, as an answer to HEAD must be. */
-static void add_answer(struct text *out, const struct http_answer *a, bool close_after,
+static void add_answer(struct conn *c, const struct http_answer *a, bool close_after,
                        bool head_only)
 {
     size_t body_len = a->cut && a->cut_after < a->body_len ? a->cut_after : a->body_len;
+    struct text *out = &c->out;
+    char date[WALL_HTTP_DATE_SIZE];
 
-    text_addf(out, "HTTP/1.1 %d %s\r\n", a->status, http_reason(a->status));
+    wall_http_date(c->server->wall, date);
+    text_addf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", a->status, http_reason(a->status), date);
     if (a->content_type != NULL)
         text_addf(out, "Content-Type: %s\r\n", a->content_type);
     if (a->status != 204)
@@ -188,7 +193,7 @@ static void conn_refuse(struct conn *c, int status)
 
     a.body = http_reason(status);
     a.body_len = strlen(a.body);
-    add_answer(&c->out, &a, true, false);
+    add_answer(c, &a, true, false);
     if (c->ex != NULL)
         exchange_free(c->ex);
     c->ex = NULL;
@@ -411,9 +416,9 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-struct http_server *http_server_new(struct event_base *base, const char *address,
-                                    http_handler *handler, void *arg, char *error,
-                                    size_t error_size)
+struct http_server *http_server_new(struct event_base *base, const struct wall *wall,
+                                    const char *address, http_handler *handler, void *arg,
+                                    char *error, size_t error_size)
 {
     struct http_server *server;
     int fd = http_socket_listen(address, error, error_size);
@@ -422,6 +427,7 @@ struct http_server *http_server_new(struct event_base *base, const char *address
         return NULL;
     server = text_alloc_zeroed(sizeof(*server));
     server->base = base;
+    server->wall = wall;
     server->handler = handler;
     server->arg = arg;
     server->fd = fd;
@@ -482,7 +488,7 @@ void http_exchange_answer(struct http_exchange *ex, const struct http_answer *an
         return;
     }
     close_after = !c->keep_alive || answer->close || answer->cut;
-    add_answer(&c->out, answer, close_after && !answer->cut, strcmp(ex->req.method, "HEAD") == 0);
+    add_answer(c, answer, close_after && !answer->cut, strcmp(ex->req.method, "HEAD") == 0);
     exchange_free(ex); /* not before: the answer may quote the request */
     c->ex = NULL;
     c->state = close_after ? CONN_CLOSING : CONN_HEAD;

@@ -20,6 +20,7 @@
 struct event_base;
 struct http_server;
 struct http_exchange;
+struct wall;
 
 enum { HTTP_MAX_HEAD = 64 * 1024, HTTP_MAX_BODY = 1024 * 1024 };
 
@@ -50,11 +51,11 @@ struct http_answer {
 
 typedef void http_handler(struct http_exchange *ex, void *arg);
 
-/* Listens on `address`, "host:port" or "[v6]:port"; port 0 means any. Returns NULL and says why in
- * `error`. */
-struct http_server *http_server_new(struct event_base *base, const char *address,
-                                    http_handler *handler, void *arg, char *error,
-                                    size_t error_size);
+/* Listens on `address`, "host:port" or "[v6]:port"; port 0 means any. `wall`, borrowed, is what
+ * every answer's Date comes from. Returns NULL and says why in `error`. */
+struct http_server *http_server_new(struct event_base *base, const struct wall *wall,
+                                    const char *address, http_handler *handler, void *arg,
+                                    char *error, size_t error_size);
 /* Closes everything. Exchanges that were not ended stay valid, without a client. */
 void http_server_free(struct http_server *server);
 uint16_t http_server_port(const struct http_server *server);

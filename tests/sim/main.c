@@ -13,6 +13,7 @@
 #include "http_server.h"
 #include "text.h"
 #include "twilio_api.h"
+#include "wall.h"
 
 static const char USAGE[] =
     "usage: twilio-sim [--listen HOST:PORT] [--port-file PATH]\n"
@@ -111,7 +112,8 @@ static int announce(const struct options *options, const struct http_server *ser
 
 static int run(const struct options *options, struct event_base *base)
 {
-    struct sim sim = {.api = twilio_api_new(base)};
+    struct wall wall = {0};
+    struct sim sim = {.api = twilio_api_new(base, &wall)};
     struct event *on_term = evsignal_new(base, SIGTERM, on_signal, base);
     struct event *on_int = evsignal_new(base, SIGINT, on_signal, base);
     char error[512];
@@ -119,7 +121,8 @@ static int run(const struct options *options, struct event_base *base)
 
     event_add(on_term, NULL);
     event_add(on_int, NULL);
-    sim.server = http_server_new(base, options->listen, on_request, &sim, error, sizeof(error));
+    sim.server =
+        http_server_new(base, &wall, options->listen, on_request, &sim, error, sizeof(error));
     if (sim.server == NULL)
         fprintf(stderr, "twilio-sim: %s\n", error);
     else if (announce(options, sim.server) == 0)

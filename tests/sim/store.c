@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "text.h"
 
@@ -12,6 +11,7 @@ struct store {
     struct map by_sid;
     struct map indexes; /* "account" and "account/to" -> struct index */
     size_t deleted;
+    const struct wall *wall;
     struct rng rng;
 };
 
@@ -20,19 +20,30 @@ struct index {
     char *key;
 };
 
+bool store_before(const struct message *a, const struct message *b)
+{
+    return a->created_at != b->created_at ? a->created_at < b->created_at : a->seq < b->seq;
+}
+
+/* At the end nearly always: only who plants a message or sets the clock back comes in between. */
 static void list_add(struct message_list *list, struct message *m)
 {
+    size_t at;
+
     if (list->count == list->cap) {
         list->cap = list->cap == 0 ? 4 : list->cap * 2;
         list->items = text_realloc(list->items, list->cap * sizeof(struct message *));
     }
-    list->items[list->count++] = m;
+    for (at = list->count++; at > 0 && store_before(m, list->items[at - 1]); at--)
+        list->items[at] = list->items[at - 1];
+    list->items[at] = m;
 }
 
-struct store *store_new(void)
+struct store *store_new(const struct wall *wall)
 {
     struct store *s = text_alloc_zeroed(sizeof(*s));
 
+    s->wall = wall;
     rng_init_random(&s->rng);
     return s;
 }
@@ -63,7 +74,7 @@ static void free_index(const char *key, void *value, void *arg)
 
 void store_reset(struct store *s)
 {
-    struct rng rng = s->rng;
+    struct store empty = {.wall = s->wall, .rng = s->rng};
 
     map_each(&s->indexes, free_index, NULL);
     map_release(&s->indexes);
@@ -71,7 +82,7 @@ void store_reset(struct store *s)
     for (size_t i = 0; i < s->all.count; i++)
         store_discard(s->all.items[i]);
     free(s->all.items);
-    *s = (struct store){.rng = rng};
+    *s = empty;
 }
 
 void store_free(struct store *s)
@@ -83,14 +94,17 @@ void store_free(struct store *s)
 struct message *store_draft(struct store *s, const char *prefix)
 {
     struct message *m = text_alloc_zeroed(sizeof(*m));
-    struct timespec now;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    m->created_at = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    m->created_at = wall_now(s->wall);
     m->updated_at = m->created_at;
     memcpy(m->sid, prefix, 2);
     rng_hex32(&s->rng, m->sid + 2);
     return m;
+}
+
+void store_touch(const struct store *s, struct message *m)
+{
+    m->updated_at = wall_now(s->wall);
 }
 
 /* The key of a list. Neither part can contain a slash in its place: accounts are alphanumeric. */

@@ -13,11 +13,12 @@
 
 #include "map.h"
 #include "rng.h"
+#include "wall.h"
 
 enum { STORE_SID_LENGTH = 34 };
 
 struct message {
-    uint64_t seq; /* its place in the order of creation */
+    uint64_t seq; /* its place in the order of adding */
     char sid[STORE_SID_LENGTH + 1];
     bool deleted;
     const char *status; /* a literal */
@@ -33,7 +34,7 @@ struct message {
     size_t media_count;
 };
 
-/* Messages in order of creation. */
+/* Messages in order of creation (by created_at; of the same moment, in the order of adding). */
 struct message_list {
     struct message **items;
     size_t count;
@@ -42,7 +43,8 @@ struct message_list {
 
 struct store;
 
-struct store *store_new(void);
+/* `wall`, borrowed, is the clock that messages get their times from. */
+struct store *store_new(const struct wall *wall);
 void store_free(struct store *s);
 /* Forgets every message. */
 void store_reset(struct store *s);
@@ -52,6 +54,8 @@ void store_reset(struct store *s);
 void store_add(struct store *s, struct message *m);
 /* A new message with a SID (`prefix` is "MM" or "SM"), times set, all else empty. */
 struct message *store_draft(struct store *s, const char *prefix);
+/* Says that a message was changed just now. */
+void store_touch(const struct store *s, struct message *m);
 /* Frees a draft that is not to be added. */
 void store_discard(struct message *m);
 
@@ -67,5 +71,7 @@ void store_delete(struct store *s, struct message *m);
  * account. */
 const struct message_list *store_list(const struct store *s, const char *account, const char *to);
 const struct message_list *store_list_all(const struct store *s);
+/* Whether `a` stands before `b` in lists. */
+bool store_before(const struct message *a, const struct message *b);
 
 #endif

@@ -29,6 +29,7 @@ struct call {
 
 struct twilio_api {
     struct event_base *base;
+    struct wall *wall;
     struct store *store;
     struct faults *faults;
     struct requests_log *log;
@@ -39,12 +40,13 @@ struct twilio_api {
     unsigned calls_count;
 };
 
-struct twilio_api *twilio_api_new(struct event_base *base)
+struct twilio_api *twilio_api_new(struct event_base *base, struct wall *wall)
 {
     struct twilio_api *api = text_alloc_zeroed(sizeof(*api));
 
     api->base = base;
-    api->store = store_new();
+    api->wall = wall;
+    api->store = store_new(wall);
     api->faults = faults_new();
     api->log = requests_log_new();
     api->auth = twilio_auth_new();
@@ -96,6 +98,7 @@ void twilio_api_reset(struct twilio_api *api)
     requests_log_reset(api->log);
     twilio_auth_reset(api->auth);
     api->latency_ms = 0;
+    api->wall->offset = 0;
 }
 
 /* The headers that the real API puts on every answer of its own. */
@@ -250,6 +253,11 @@ void twilio_api_handle(struct twilio_api *api, struct http_exchange *ex)
 void twilio_api_set_latency(struct twilio_api *api, int64_t ms)
 {
     api->latency_ms = ms;
+}
+
+void twilio_api_set_clock(struct twilio_api *api, int64_t offset_ms)
+{
+    api->wall->offset = offset_ms * 1000000;
 }
 
 void twilio_api_release_hung(struct twilio_api *api, uint64_t id)

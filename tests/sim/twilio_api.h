@@ -12,11 +12,13 @@
 #include "requests_log.h"
 #include "store.h"
 #include "twilio_auth.h"
+#include "wall.h"
 
 struct event_base;
 struct twilio_api;
 
-struct twilio_api *twilio_api_new(struct event_base *base);
+/* `wall`, borrowed, is Twilio's clock; twilio_api_reset sets it right. */
+struct twilio_api *twilio_api_new(struct event_base *base, struct wall *wall);
 /* Drops the requests that still wait for an answer. */
 void twilio_api_free(struct twilio_api *api);
 
@@ -29,7 +31,10 @@ void twilio_api_set_latency(struct twilio_api *api, int64_t ms);
 /* Handles the requests that hang because of rule `id` (0: any rule) as if there had been no rule.
  */
 void twilio_api_release_hung(struct twilio_api *api, uint64_t id);
-/* Forgets everything: messages, log, rules, accounts, latency. Waiting requests are dropped. */
+/* Twilio's clock is so many milliseconds ahead of the machine's. */
+void twilio_api_set_clock(struct twilio_api *api, int64_t offset_ms);
+/* Forgets everything: messages, log, rules, accounts, latency, the clock's offset. Waiting requests
+ * are dropped. */
 void twilio_api_reset(struct twilio_api *api);
 
 /* The parts, for whoever controls them; owned by the API. */

@@ -51,8 +51,8 @@ static bool has_date_filter(const struct form *query)
     return false;
 }
 
-/* The first position whose message is not older than `seq`. Lists are in order of creation. */
-static size_t position_of(const struct message_list *list, uint64_t seq)
+/* The first position whose message is not older than `m`. Lists are in order of creation. */
+static size_t position_of(const struct message_list *list, const struct message *m)
 {
     size_t low = 0;
     size_t high = list->count;
@@ -60,7 +60,7 @@ static size_t position_of(const struct message_list *list, uint64_t seq)
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (list->items[middle]->seq < seq)
+        if (store_before(list->items[middle], m))
             low = middle + 1;
         else
             high = middle;
@@ -79,7 +79,7 @@ static void apply_token(struct page *p, const struct store *store, const char *a
     anchor = store_find_any(store, account, token + 2);
     if (anchor == NULL)
         return;
-    at = position_of(p->list, anchor->seq);
+    at = position_of(p->list, anchor);
     if (strncmp(token, "PB", 2) == 0) {
         p->backwards = true;
         p->start = at < p->list->count && p->list->items[at] == anchor ? at + 1 : at;

@@ -1,7 +1,6 @@
 #include "twilio_resource.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "twilio_create.h"
 #include "twilio_list.h"
@@ -73,17 +72,15 @@ static void handle_messages(struct reply *reply, const struct twilio_request *r,
 }
 
 /* Redaction and cancelling. */
-static void update(struct message *m, const struct form *params)
+static void update(struct store *store, struct message *m, const struct form *params)
 {
     const char *status = form_get(params, "Status");
-    struct timespec now;
 
     if (form_get(params, "Body") != NULL)
         m->body[0] = '\0';
     if (status != NULL && strcmp(status, "canceled") == 0)
         m->status = "canceled";
-    clock_gettime(CLOCK_REALTIME, &now);
-    m->updated_at = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    store_touch(store, m);
 }
 
 static void handle_message(struct reply *reply, const struct twilio_request *r, struct store *store)
@@ -95,7 +92,7 @@ static void handle_message(struct reply *reply, const struct twilio_request *r, 
     } else if (strcmp(r->http->method, "GET") == 0) {
         set_message(reply, 200, m, r->format);
     } else if (strcmp(r->http->method, "POST") == 0) {
-        update(m, &r->params);
+        update(store, m, &r->params);
         set_message(reply, 200, m, r->format);
     } else if (strcmp(r->http->method, "DELETE") == 0) {
         store_delete(store, m);
