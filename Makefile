@@ -36,7 +36,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 PARTS := $(call object,$(COMMON) $(filter-out worker/main.c,$(WORKER))) $(BUILD)/obj/sql.o
 UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT))
 
-.PHONY: all help tools demo bench test unit integration lint format asan clean packages-build packages-test \
+.PHONY: all help tools demo bench chaos test unit integration lint format asan clean packages-build packages-test \
 	packages-lint packages-demo packages-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -56,6 +56,11 @@ demo: packages-demo ## the main job on real parts, in a minute; TWILIO=real send
 bench: packages-bench ## how fast, how punctual, at what cost; SCENARIO=pace for one, WORKERS=n
 	@$(MAKE) --no-print-directory -j4 tools $(BUILD)/mms-bench-limits
 	@BIN_DIR=$(BUILD) SCENARIO="$(SCENARIO)" WORKERS="$(WORKERS)" PYTHONPATH=tests $(PYTHON) tests/bench/bench.py
+
+chaos: packages-test ## crashes, time-outs and outages at random, then the count; SEED=n, EVENTS=n, DESTINATIONS=n, MINUTES=n
+	@$(MAKE) --no-print-directory -j4 tools
+	@BIN_DIR=$(BUILD) SEED="$(SEED)" EVENTS="$(EVENTS)" DESTINATIONS="$(DESTINATIONS)" MINUTES="$(MINUTES)" \
+		PYTHONPATH=tests $(PYTHON) -m chaos
 
 test: packages-test ## unit tests, then the whole program against real servers
 	@$(MAKE) --no-print-directory -j4 tools $(UNIT_PROGRAMS)

@@ -1,9 +1,12 @@
 #include "http.h"
 
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "buf.h"
 #include "clock.h"
@@ -43,12 +46,35 @@ struct http {
 };
 
 static const char *const kept_headers[] = {
-    "content-type",      "retry-after",
-    "twilio-request-id", "twilio-concurrent-requests",
-    "location",          "twilio-request-duration",
+    "content-type",
+    "retry-after",
+    "twilio-request-id",
+    "twilio-concurrent-requests",
+    "location",
+    "twilio-request-duration",
+    "date",
 };
 
 /* ---- what libcurl calls during a transfer ---- */
+
+/*
+ * Called for each new socket. What the kernel has not sent when we close, it throws away (SO_LINGER
+ * of 0, socket(7)); and what the peer has not acknowledged within the time of an exchange it gives
+ * up (TCP_USER_TIMEOUT, tcp(7)), also for a process that is stopped. Otherwise it would go on
+ * trying for minutes, and a request could arrive long after everybody believes that it can't any
+ * more.
+ */
+static int on_new_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    const struct exchange *exchange = arg;
+    const struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    const unsigned timeout_ms = (unsigned)(exchange->request.timeout / CLOCK_MS);
+
+    (void)purpose;
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+    return CURL_SOCKOPT_OK;
+}
 
 /*
  * Called before each attempt to send. One is allowed, and only while there is time; anything more
@@ -349,6 +375,8 @@ static void set_callbacks(CURL *easy, struct exchange *exchange)
 {
     curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_new_socket);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_send);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);

@@ -13,7 +13,8 @@
  * libcurl sends a POST again by itself when a kept-alive connection dies before the first byte of
  * the answer (Curl_retry_request(); curl pull request 18417). The server may have processed the
  * first copy. Here the second copy is refused before it is sent, and the exchange ends as
- * HTTP_BROKEN. Redirects are never followed, for the same reason.
+ * HTTP_BROKEN. Redirects are never followed, for the same reason. When an exchange has ended, no
+ * byte of it is sent any more, not by the kernel either.
  */
 struct http;
 

@@ -146,6 +146,11 @@ void pg_unit_arrays(struct pg_unit *unit, struct pg_array *arrays, size_t count)
     }
 }
 
+int pg_unit_statements(const struct pg_unit *unit)
+{
+    return unit->statement_count;
+}
+
 void pg_submit(struct pg *pg, struct pg_unit *unit)
 {
     *pg->last = unit;

@@ -93,6 +93,9 @@ void pg_unit_array(struct pg_unit *unit, const struct pg_array *array);
 /* The same for `count` arrays, which are released. */
 void pg_unit_arrays(struct pg_unit *unit, struct pg_array *arrays, size_t count);
 
+/* How many statements it has; the last one's result will be at this less one. */
+int pg_unit_statements(const struct pg_unit *unit);
+
 /* Hands the unit over; it is freed after its callback returned PG_FINISHED. */
 void pg_submit(struct pg *pg, struct pg_unit *unit);
 

@@ -26,10 +26,12 @@ void delivery_free(struct delivery *delivery)
     free(delivery->response_body);
     free(delivery->response_headers);
     free(delivery->timing);
+    free(delivery->resolution);
+    free(delivery->was);
     free(delivery);
 }
 
-void delivery_new_result_id(unsigned char ret_id[16])
+void delivery_random_id(unsigned char ret_id[16])
 {
     if (getrandom(ret_id, 16, 0) != 16)
         abort(); /* cannot happen for so few bytes (getrandom(2)) */
@@ -93,7 +95,7 @@ void delivery_settle(struct delivery *delivery, int64_t now)
 {
     const struct verdict *verdict = &delivery->verdict;
 
-    delivery_new_result_id(delivery->result_id);
+    delivery_random_id(delivery->result_id);
     delivery->well = verdict->scope == SCOPE_MESSAGE && verdict->http_status != 0 &&
                      verdict->outcome != OUTCOME_UNKNOWN && delivery->trouble > 0;
     switch (verdict->outcome) {
@@ -123,7 +125,62 @@ void delivery_settle(struct delivery *delivery, int64_t now)
     }
 }
 
+static void resolve_absent(struct delivery *delivery, int64_t now)
+{
+    bool lost = strcmp(delivery->was, DELIVERY_WORKER_LOST) == 0;
+
+    /* It has been counted when it became unknown. */
+    if (lost && delivery->budget_spent < delivery->policy.attempts + DELIVERY_LOST_MAX) {
+        delivery->state = "pending";
+        delivery->next_attempt_at = now;
+    } else {
+        delivery->budget_spent--;
+        try_again(delivery, now);
+    }
+}
+
+void delivery_resolve(struct delivery *delivery, enum found found, int64_t now)
+{
+    struct verdict *verdict = &delivery->verdict;
+
+    delivery_random_id(delivery->result_id);
+    delivery->finished_at = now;
+    verdict->scope = SCOPE_MESSAGE;
+    verdict->reason = found == FOUND_MESSAGE ? NULL : delivery->was;
+    switch (found) {
+    case FOUND_MESSAGE:
+        verdict->outcome = OUTCOME_ACCEPTED;
+        verdict->error_message[0] = '\0';
+        verdict->error_code = 0;
+        delivery->state = "accepted";
+        break;
+    case FOUND_NOTHING:
+        verdict->outcome = OUTCOME_RETRY;
+        resolve_absent(delivery, now);
+        break;
+    case FOUND_DOUBT:
+        verdict->outcome = OUTCOME_UNKNOWN;
+        delivery->state = "unknown";
+        delivery->given_up = true;
+        break;
+    }
+}
+
+void delivery_doubt(struct delivery *delivery)
+{
+    struct verdict *verdict = &delivery->verdict;
+
+    snprintf(verdict->error_message, sizeof verdict->error_message,
+             "the answer names message %s, which another attempt has", verdict->message_sid);
+    verdict->outcome = OUTCOME_UNKNOWN;
+    verdict->reason = "MESSAGE_TAKEN";
+    verdict->message_sid[0] = '\0';
+    verdict->message_status[0] = '\0';
+    delivery->state = "unknown";
+}
+
 bool delivery_is_final(const struct delivery *delivery)
 {
-    return strcmp(delivery->state, "pending") != 0 && strcmp(delivery->state, "unknown") != 0;
+    return delivery->given_up ||
+           (strcmp(delivery->state, "pending") != 0 && strcmp(delivery->state, "unknown") != 0);
 }

@@ -8,6 +8,9 @@
 #include "worker/retry.h"
 #include "worker/twilio.h"
 
+/* The reason of an attempt whose worker did not report within its lease (sql/lease.sql). */
+#define DELIVERY_WORKER_LOST "WORKER_LOST"
+
 /*
  * A delivery that this worker has claimed, on its way through the rooms of the worker:
  *
@@ -49,6 +52,13 @@ struct delivery {
     char *timing;
     unsigned char result_id[16];
 
+    /* Only if this is a second look at an attempt that was unknown (reconcile.h). */
+    char *resolution;     /* in words: how it came to its outcome; NULL: no such look */
+    char *was;            /* the reason why it was unknown */
+    int64_t lookup_lease; /* what its row must have */
+    bool given_up;        /* it stays unknown, a person has to decide */
+    bool stands;          /* committed as it is here, and not overtaken by something else */
+
     /* The room's own. */
     void *room;
     struct delivery *next;
@@ -63,10 +73,31 @@ void delivery_free(struct delivery *delivery);
  */
 void delivery_settle(struct delivery *delivery, int64_t now);
 
+/* What Twilio was found to have of an attempt that is unknown. */
+enum found {
+    FOUND_MESSAGE, /* `verdict` has its SID and status */
+    FOUND_NOTHING, /* surely: it was not sent */
+    FOUND_DOUBT    /* nobody can tell, and time is up */
+};
+
+/*
+ * The same for an attempt that was unknown, whose `was`, `budget_spent`, `verdict.http_status` and
+ * `policy` are known: it becomes accepted, is tried again or failed under its retry policy, or is
+ * left to a person. A lost worker is not the event's fault: that alone doesn't fail it until it
+ * has happened DELIVERY_LOST_MAX times beyond the policy.
+ */
+#define DELIVERY_LOST_MAX 3
+void delivery_resolve(struct delivery *delivery, enum found found, int64_t now);
+
+/*
+ * Makes an accepted attempt an unknown one: the message that the answer names is another attempt's.
+ */
+void delivery_doubt(struct delivery *delivery);
+
 /* Whether nothing more will happen to it by itself. */
 bool delivery_is_final(const struct delivery *delivery);
 
 /* A random UUID (RFC 9562, version 4). */
-void delivery_new_result_id(unsigned char ret_id[16]);
+void delivery_random_id(unsigned char ret_id[16]);
 
 #endif

@@ -23,8 +23,15 @@ struct slot_move {
     int64_t next_slot_at;
 };
 
+/* Which statements of its unit a batch has results of; -1: it has no such statement. */
+struct places {
+    int attempts, resolutions;
+};
+
 struct batch {
     struct evidence *evidence;
+    struct places places;
+    bool reclaims; /* takes its message from an attempt that was only found to have made it */
     struct slot_move *slots;
     size_t slot_count, slot_capacity;
     struct delivery **deliveries;
@@ -49,10 +56,18 @@ static struct metric outcome_metrics[] = {
     {ATTEMPTS, "outcome=\"expired\"", 0, NULL},
 };
 
-/* A delivery that goes back unattempted has no state to go to. */
-static bool is_release(const struct delivery *delivery)
+/* What is written of a delivery. */
+enum kind {
+    KIND_ATTEMPT,
+    KIND_RESOLUTION,
+    KIND_RELEASE /* goes back unattempted: it has no state to go to */
+};
+
+static enum kind kind_of(const struct delivery *delivery)
 {
-    return delivery->state == NULL;
+    if (delivery->state == NULL)
+        return KIND_RELEASE;
+    return delivery->resolution != NULL ? KIND_RESOLUTION : KIND_ATTEMPT;
 }
 
 static void set_linger(struct evidence *evidence, int64_t took)
@@ -111,7 +126,7 @@ static void batch_add_slot(struct batch *batch, const struct slot_move *move)
 /* When its destination must be looked at because of this delivery; 0: not. */
 static int64_t wake_at(const struct delivery *delivery)
 {
-    if (is_release(delivery))
+    if (kind_of(delivery) == KIND_RELEASE)
         return delivery->slot_at;
     return strcmp(delivery->state, "pending") == 0 ? delivery->next_attempt_at : 0;
 }
@@ -209,47 +224,69 @@ static void add_attempt(struct pg_array *a, const struct delivery *d)
     pg_array_add_int4(a++, d->keeps_place);
 }
 
-static size_t attempts_statement(struct pg_unit *unit, const struct batch *batch)
+/* The columns of evidence_resolve.sql, in its order. */
+static const enum pg_type resolution_types[] = {
+    PG_TEXT, PG_INT8,        PG_INT4,        PG_TIMESTAMPTZ, PG_UUID, PG_TEXT, PG_TEXT, PG_TEXT,
+    PG_INT4, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_TEXT,        PG_TEXT, PG_TEXT, PG_TEXT,
+};
+
+#define RESOLUTION_COLUMNS (sizeof resolution_types / sizeof resolution_types[0])
+
+static void add_resolution(struct pg_array *a, const struct delivery *d)
 {
-    struct pg_array a[ATTEMPT_COLUMNS];
+    const struct verdict *v = &d->verdict;
+
+    pg_array_add_text(a++, d->destination_id);
+    pg_array_add_int8(a++, d->id);
+    pg_array_add_int4(a++, d->attempt);
+    pg_array_add_time(a++, d->lookup_lease);
+    pg_array_add_uuid(a++, d->result_id);
+    pg_array_add_text(a++, outcome_name(v->outcome));
+    pg_array_add_text(a++, v->reason);
+    pg_array_add_text(a++, d->state);
+    pg_array_add_int4(a++, delivery_is_final(d));
+    pg_array_add_time(a++, d->next_attempt_at);
+    pg_array_add_time(a++, d->finished_at);
+    pg_array_add_text(a++, or_null(v->message_sid));
+    pg_array_add_text(a++, or_null(v->message_status));
+    pg_array_add_text(a++, or_null(v->error_message));
+    pg_array_add_text(a++, d->resolution);
+}
+
+/* The columns of evidence_release.sql, in its order. */
+static const enum pg_type release_types[] = {PG_TEXT, PG_INT8, PG_INT4, PG_TIMESTAMPTZ};
+
+#define RELEASE_COLUMNS (sizeof release_types / sizeof release_types[0])
+
+static void add_release(struct pg_array *a, const struct delivery *d)
+{
+    pg_array_add_text(a++, d->destination_id);
+    pg_array_add_int8(a++, d->id);
+    pg_array_add_int4(a++, d->attempt);
+    pg_array_add_time(a++, d->lease_until);
+}
+
+/* A statement with a row for each delivery of a kind; false if there is none. */
+static bool rows_statement(struct pg_unit *unit, const struct batch *batch, enum kind kind,
+                           const char *sql, const enum pg_type *types, size_t columns,
+                           void (*add)(struct pg_array *a, const struct delivery *d))
+{
+    struct pg_array a[ATTEMPT_COLUMNS]; /* the widest */
     size_t count = 0;
 
-    for (size_t i = 0; i < ATTEMPT_COLUMNS; i++)
-        pg_array_init(&a[i], attempt_types[i]);
+    for (size_t i = 0; i < columns; i++)
+        pg_array_init(&a[i], types[i]);
     for (size_t i = 0; i < batch->delivery_count; i++) {
-        if (!is_release(batch->deliveries[i])) {
-            add_attempt(a, batch->deliveries[i]);
+        if (kind_of(batch->deliveries[i]) == kind) {
+            add(a, batch->deliveries[i]);
             count++;
         }
     }
-    if (count > 0) {
-        pg_unit_statement(unit, sql_evidence_attempts);
-        pg_unit_arrays(unit, a, ATTEMPT_COLUMNS);
-        pg_unit_text(unit, batch->evidence->options.worker);
-    }
-    return count;
-}
-
-static void release_statement(struct pg_unit *unit, const struct batch *batch)
-{
-    struct pg_array a[4];
-
-    pg_array_init(&a[0], PG_TEXT);
-    pg_array_init(&a[1], PG_INT8);
-    pg_array_init(&a[2], PG_INT4);
-    pg_array_init(&a[3], PG_TIMESTAMPTZ);
-    for (size_t i = 0; i < batch->delivery_count; i++) {
-        const struct delivery *d = batch->deliveries[i];
-
-        if (!is_release(d))
-            continue;
-        pg_array_add_text(&a[0], d->destination_id);
-        pg_array_add_int8(&a[1], d->id);
-        pg_array_add_int4(&a[2], d->attempt);
-        pg_array_add_time(&a[3], d->lease_until);
-    }
-    pg_unit_statement(unit, sql_evidence_release);
-    pg_unit_arrays(unit, a, 4);
+    if (count == 0)
+        return false;
+    pg_unit_statement(unit, sql);
+    pg_unit_arrays(unit, a, columns);
+    return true;
 }
 
 static void wake_statement(struct pg_unit *unit, const struct batch *batch)
@@ -327,17 +364,78 @@ static int64_t first_due(const struct batch *batch)
     return first;
 }
 
-static void batch_end(struct batch *batch, bool stored)
+/* A row of what a statement returns about results: result_id, whether an earlier one waits. */
+enum standing_column { S_RESULT_ID, S_WAITS };
+
+/* Whether the delivery's result stands, and may be published now. Rows are mostly in our order. */
+static bool may_publish(struct delivery *delivery, const PGresult *rows, int *row)
+{
+    int count = rows != NULL ? PQntuples(rows) : 0;
+
+    for (int i = 0; i < count; i++, *row = (*row + 1) % count) {
+        size_t length;
+        const char *id = pg_bytes(rows, *row, S_RESULT_ID, &length);
+
+        if (memcmp(id, delivery->result_id, sizeof delivery->result_id) == 0) {
+            delivery->stands = true;
+            return pg_int4(rows, *row, S_WAITS) == 0;
+        }
+    }
+    return false;
+}
+
+static const PGresult *result_at(const struct pg_reply *reply, int place)
+{
+    return place >= 0 ? reply->results[place] : NULL;
+}
+
+static void batch_end(struct batch *batch, const struct pg_reply *reply)
 {
     struct evidence *evidence = batch->evidence;
+    bool ok = reply->status == PG_OK;
+    const PGresult *attempts = ok ? result_at(reply, batch->places.attempts) : NULL;
+    const PGresult *resolutions = ok ? result_at(reply, batch->places.resolutions) : NULL;
     int64_t due = first_due(batch);
+    int attempt_row = 0, resolution_row = 0;
 
     evidence->pending -= batch->slot_count + batch->delivery_count;
-    for (size_t i = 0; i < batch->delivery_count; i++)
-        evidence->options.committed(evidence->options.arg, batch->deliveries[i], stored);
+    for (size_t i = 0; i < batch->delivery_count; i++) {
+        struct delivery *delivery = batch->deliveries[i];
+        bool publish = kind_of(delivery) == KIND_RESOLUTION
+                           ? may_publish(delivery, resolutions, &resolution_row)
+                           : may_publish(delivery, attempts, &attempt_row);
+
+        evidence->options.committed(evidence->options.arg, delivery, publish);
+    }
     batch_free(batch);
     if (due != INT64_MAX)
         evidence->options.due(evidence->options.arg, due);
+}
+
+/* Whether a single attempt was refused because another has its message (attempts_message). */
+static bool is_taken(const struct batch *batch, const struct pg_reply *reply)
+{
+    const struct delivery *d = batch->delivery_count > 0 ? batch->deliveries[0] : NULL;
+
+    return d != NULL && kind_of(d) == KIND_ATTEMPT && d->verdict.message_sid[0] != '\0' &&
+           strcmp(reply->sqlstate, "23505") == 0;
+}
+
+/*
+ * Twilio's own answer beats what a lookup found. But if the other attempt got the same SID in an
+ * answer, then one of the two answers is not to be believed: it is looked up.
+ */
+static void settle_taken(struct batch *batch)
+{
+    struct delivery *delivery = batch->deliveries[0];
+
+    log_warn("Twilio's answer names a message that another attempt has",
+             log_str("event_id", delivery->event_id),
+             log_str("message_sid", delivery->verdict.message_sid));
+    if (batch->reclaims)
+        delivery_doubt(delivery);
+    batch->reclaims = !batch->reclaims;
+    batch_send(batch);
 }
 
 static enum pg_next batch_done(void *arg, const struct pg_reply *reply)
@@ -354,13 +452,15 @@ static enum pg_next batch_done(void *arg, const struct pg_reply *reply)
     evidence->busy = false;
     set_linger(evidence, reply->received - reply->sent);
     if (reply->status == PG_OK) {
-        batch_end(batch, true);
+        batch_end(batch, reply);
+    } else if (single && is_taken(batch, reply)) {
+        settle_taken(batch);
     } else if (single || batch->delivery_count == 0) {
         log_error(
             "evidence refused by PostgreSQL", log_str("sqlstate", reply->sqlstate),
             log_str("error", reply->message),
             log_str("event_id", batch->delivery_count > 0 ? batch->deliveries[0]->event_id : NULL));
-        batch_end(batch, false);
+        batch_end(batch, reply);
     } else {
         send_singly(batch);
     }
@@ -369,17 +469,42 @@ static enum pg_next batch_done(void *arg, const struct pg_reply *reply)
     return PG_FINISHED;
 }
 
+static void reclaim_statement(struct pg_unit *unit, const struct delivery *delivery)
+{
+    pg_unit_statement(unit, sql_evidence_reclaim);
+    pg_unit_text(unit, delivery->verdict.message_sid);
+    pg_unit_text(unit, delivery->destination_id);
+    pg_unit_int8(unit, delivery->id);
+    pg_unit_int8(unit, delivery->attempt);
+}
+
+/* The statements about deliveries, between those about pacing. */
+static void delivery_statements(struct pg_unit *unit, struct batch *batch)
+{
+    batch->places = (struct places){-1, -1};
+    if (batch->reclaims)
+        reclaim_statement(unit, batch->deliveries[0]);
+    if (rows_statement(unit, batch, KIND_ATTEMPT, sql_evidence_attempts, attempt_types,
+                       ATTEMPT_COLUMNS, add_attempt)) {
+        pg_unit_text(unit, batch->evidence->options.worker);
+        pg_unit_int8(unit, batch->evidence->options.reconcile_delay);
+        batch->places.attempts = pg_unit_statements(unit) - 1;
+    }
+    if (rows_statement(unit, batch, KIND_RESOLUTION, sql_evidence_resolve, resolution_types,
+                       RESOLUTION_COLUMNS, add_resolution))
+        batch->places.resolutions = pg_unit_statements(unit) - 1;
+    rows_statement(unit, batch, KIND_RELEASE, sql_evidence_release, release_types, RELEASE_COLUMNS,
+                   add_release);
+}
+
 static void batch_send(struct batch *batch)
 {
     struct pg_unit *unit = pg_unit_new(batch_done, batch);
-    size_t attempts;
 
     lock_statement(unit, batch);
     if (batch->slot_count > 0)
         slots_statement(unit, batch);
-    attempts = attempts_statement(unit, batch);
-    if (attempts < batch->delivery_count)
-        release_statement(unit, batch);
+    delivery_statements(unit, batch);
     wake_statement(unit, batch);
     batch->evidence->busy = true;
     pg_submit(batch->evidence->options.pg, unit);
@@ -439,6 +564,11 @@ static void add_delivery(struct evidence *evidence, struct delivery *delivery)
 void evidence_attempt(struct evidence *evidence, struct delivery *delivery)
 {
     outcome_metrics[delivery->verdict.outcome].value++;
+    add_delivery(evidence, delivery);
+}
+
+void evidence_resolution(struct evidence *evidence, struct delivery *delivery)
+{
     add_delivery(evidence, delivery);
 }
 

@@ -18,11 +18,15 @@ struct evidence_options {
     struct event_base *base;
     struct pg *pg;      /* borrowed */
     const char *worker; /* borrowed */
+    int64_t reconcile_delay;
     /*
-     * Told once an attempt is committed; takes the delivery over. `stored` false: PostgreSQL
-     * refused the row itself; the lease will run out, and the delivery becomes unknown.
+     * Told once a delivery's part of a batch is committed; takes the delivery over. `publish`: its
+     * result stands and is to be published. It is not if the delivery was given back; if the result
+     * has to wait behind an earlier one of its event, for the outbox's sweep; if somebody else had
+     * moved the delivery on before; or if PostgreSQL refused the row itself: the lease (or the
+     * lookup's) will run out then.
      */
-    void (*committed)(void *arg, struct delivery *delivery, bool stored);
+    void (*committed)(void *arg, struct delivery *delivery, bool publish);
     /* Told after each batch: some destination of it may be due at this moment (database clock). */
     void (*due)(void *arg, int64_t at);
     void *arg;
@@ -40,6 +44,10 @@ void evidence_slot(struct evidence *evidence, const char *destination_id, int64_
 
 /* Stores a settled attempt. Takes the delivery over until `committed`. */
 void evidence_attempt(struct evidence *evidence, struct delivery *delivery);
+
+/* Stores the resolution of an attempt that was unknown. Takes the delivery over until `committed`.
+ */
+void evidence_resolution(struct evidence *evidence, struct delivery *delivery);
 
 /*
  * Gives a delivery that was claimed and not attempted back to the queue, and its slot with it.

@@ -120,8 +120,8 @@ static void decide(struct verdict *verdict, enum outcome outcome, enum scope sco
         set_message(verdict, message);
 }
 
-/* A message's id: two letters and 32 hexadecimal digits; MM for MMS, SM where it became an SMS. */
-static bool is_message_sid(const char *text)
+/* MM for MMS, SM where it became an SMS. */
+bool outcome_is_message_sid(const char *text)
 {
     size_t length = strlen(text);
 
@@ -132,6 +132,11 @@ static bool is_message_sid(const char *text)
             return false;
     }
     return true;
+}
+
+bool outcome_is_message_status(const char *text)
+{
+    return strlen(text) < sizeof((struct verdict *)0)->message_status && !utf8_has_control(text);
 }
 
 static const struct rule *find_rule(int code)
@@ -160,14 +165,13 @@ static void judge_success(const json_t *answer, struct verdict *verdict)
     const char *sid = json_member_string(answer, "sid");
     const char *status = json_member_string(answer, "status");
 
-    if (sid == NULL || !is_message_sid(sid)) {
+    if (sid == NULL || !outcome_is_message_sid(sid)) {
         decide(verdict, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "ANSWER_UNREADABLE",
                "Twilio's answer says success, but has no readable message SID");
         return;
     }
     snprintf(verdict->message_sid, sizeof verdict->message_sid, "%s", sid);
-    if (status != NULL && strlen(status) < sizeof verdict->message_status &&
-        !utf8_has_control(status))
+    if (status != NULL && outcome_is_message_status(status))
         snprintf(verdict->message_status, sizeof verdict->message_status, "%s", status);
     decide(verdict, OUTCOME_ACCEPTED, SCOPE_MESSAGE, NULL, NULL);
 }

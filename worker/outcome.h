@@ -46,6 +46,10 @@ const char *outcome_name(enum outcome outcome);
 void outcome_judge(const struct http_response *response, int64_t now_unix,
                    struct verdict *ret_verdict);
 
+/* Whether Twilio's text is a message's id (two letters and 32 hexadecimal digits), or a status. */
+bool outcome_is_message_sid(const char *text);
+bool outcome_is_message_status(const char *text);
+
 /* A verdict of our own, without a request. */
 void outcome_refuse(struct verdict *ret_verdict, enum outcome outcome, enum scope scope,
                     const char *reason, const char *message);

@@ -86,6 +86,8 @@ struct pacer {
     int64_t whole_look_at; /* monotonic: when that is not to be relied on again */
     struct waiting *waiting;
     int live;
+    char claim_id[33]; /* the claim that is on its way */
+    int undoing;       /* claims whose answer was lost */
 };
 
 static struct metric claims_metric = {"mms_claims_total",
@@ -337,6 +339,42 @@ static void take_claimed(struct pacer *pacer, const PGresult *rows, int row)
 
 /* ---- claiming ---- */
 
+static enum pg_next undone(void *arg, const struct pg_reply *reply)
+{
+    struct pacer *pacer = arg;
+
+    if (reply->status != PG_OK)
+        return PG_REPEAT;
+    pacer->undoing--;
+    if (pg_int8(reply->results[1], 0, 0) > 0)
+        log_warn("undid a claim whose answer was lost",
+                 log_int("deliveries", pg_int8(reply->results[1], 0, 0)));
+    return PG_FINISHED;
+}
+
+/* Its answer was lost: it may have been committed, and then nobody knows of its deliveries. */
+static void undo_claim(struct pacer *pacer)
+{
+    struct pg_unit *unit = pg_unit_new(undone, pacer);
+
+    pg_unit_statement(unit, sql_claim_undo_lock);
+    pg_unit_text(unit, pacer->claim_id);
+    pg_unit_statement(unit, sql_claim_undo);
+    pg_unit_text(unit, pacer->claim_id);
+    pg_unit_int8(unit, PACE_SPACING + PACE_START_WINDOW);
+    pacer->undoing++;
+    pg_submit(pacer->options.pg, unit);
+}
+
+static void new_claim_id(struct pacer *pacer)
+{
+    unsigned char id[16];
+
+    delivery_random_id(id);
+    for (int i = 0; i < 16; i++)
+        snprintf(pacer->claim_id + 2 * i, 3, "%02x", id[i]);
+}
+
 static void claim_failed(struct pacer *pacer, const struct pg_reply *reply)
 {
     pacer->whole_look_at = 0;
@@ -382,6 +420,8 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
 
     pacer->claiming = false;
     if (reply->status != PG_OK) {
+        if (reply->status == PG_LOST)
+            undo_claim(pacer);
         claim_failed(pacer, reply);
         return PG_FINISHED;
     }
@@ -434,6 +474,8 @@ static void claim(struct pacer *pacer)
     pg_unit_int8(unit, PACE_START_WINDOW);
     pg_unit_text(unit, pacer->options.worker);
     pg_unit_int8(unit, whole);
+    new_claim_id(pacer);
+    pg_unit_text(unit, pacer->claim_id);
     pg_unit_statement(unit, sql_claim_next);
     pg_unit_text(unit, floor);
     pacer->claiming = true;
@@ -509,7 +551,7 @@ int pacer_live(const struct pacer *pacer)
 
 bool pacer_is_claiming(const struct pacer *pacer)
 {
-    return pacer->claiming;
+    return pacer->claiming || pacer->undoing > 0;
 }
 
 struct pacer *pacer_open(const struct pacer_options *options)

@@ -56,7 +56,7 @@ void pacer_stop(struct pacer *pacer);
 /* Deliveries in this worker's hands. */
 int pacer_live(const struct pacer *pacer);
 
-/* True while a claim, or a poll, is on its way. */
+/* True while a claim, or a poll, is on its way or being undone. */
 bool pacer_is_claiming(const struct pacer *pacer);
 
 #endif

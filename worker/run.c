@@ -9,32 +9,23 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/http.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/metrics.h"
 #include "common/pg.h"
-#include "sql.h"
 #include "worker/evidence.h"
 #include "worker/health.h"
 #include "worker/intake.h"
 #include "worker/pacer.h"
 #include "worker/reach.h"
+#include "worker/reconcile.h"
 #include "worker/results.h"
 #include "worker/schema.h"
 #include "worker/sender.h"
-#include "worker/sweep.h"
 
 /* Deliveries in one worker's hands at a time, and connections to Twilio. Bounds memory. */
 #define LIVE_MAX 2000
-
-#define USER_AGENT "mms-worker/1"
-
-/* Taking over what dead workers left. */
-#define LEASE_SWEEP_INTERVAL (5 * CLOCK_SECOND)
-#define LEASE_SWEEP_MAX      100
 
 /* The end: how often it is looked at, and what comes on top of an exchange with Twilio. */
 #define STOP_INTERVAL (20 * CLOCK_MS)
@@ -55,23 +46,14 @@ struct worker {
     struct pacer *pacer;
     struct intake *intake;
     struct results *results;
+    struct reconcile *reconcile;
     struct event *on_term, *on_int;
-    struct event *lease_timer;
     struct event *stop_timer;
-    bool lease_sweeping;
-    struct sweep lease_sweep;
     bool stopping;
     bool failed;
     int64_t stop_by;    /* for what is in flight */
     int64_t results_by; /* then for the results; 0: not there yet */
 };
-
-static struct metric lost_metric = {"mms_deliveries_taken_over_total",
-                                    "counter",
-                                    "Deliveries whose worker was lost; they are unknown now",
-                                    NULL,
-                                    0,
-                                    NULL};
 
 static struct timeval to_timeval(int64_t us)
 {
@@ -127,7 +109,7 @@ static void stop(struct worker *worker)
     worker->stopping = true;
     worker->stop_by = clock_now() + worker->settings->twilio_timeout + STOP_MARGIN;
     health_set(worker->health, HEALTH_STOPPING, "asked to stop");
-    event_del(worker->lease_timer);
+    reconcile_stop(worker->reconcile);
     intake_stop(worker->intake);
     pacer_stop(worker->pacer);
     results_stop(worker->results);
@@ -159,15 +141,19 @@ static void on_taken(void *arg, int64_t taken, int64_t rejected)
         results_rejected(worker->results);
 }
 
-static void on_committed(void *arg, struct delivery *delivery, bool stored)
+static void on_committed(void *arg, struct delivery *delivery, bool publish)
 {
     struct worker *worker = arg;
+    bool claimed = delivery->resolution == NULL;
 
-    if (delivery->state != NULL && stored)
+    if (!claimed)
+        reconcile_committed(delivery);
+    if (publish)
         results_publish(worker->results, delivery);
     else
         delivery_free(delivery);
-    pacer_left(worker->pacer);
+    if (claimed)
+        pacer_left(worker->pacer);
 }
 
 static void on_due(void *arg, int64_t at)
@@ -214,48 +200,6 @@ static void on_pg_changed(void *arg, struct pg *pg, const char *reason)
     }
 }
 
-/* ---- leases ---- */
-
-static enum pg_next leases_taken(void *arg, const struct pg_reply *reply)
-{
-    struct worker *worker = arg;
-
-    worker->lease_sweeping = false;
-    if (reply->status != PG_OK || PQntuples(reply->results[0]) == LEASE_SWEEP_MAX)
-        worker->lease_sweep.whole_at = 0;
-    if (reply->status == PG_OK && PQntuples(reply->results[0]) > 0) {
-        lost_metric.value += PQntuples(reply->results[0]);
-        log_warn("took over deliveries whose worker was lost; they are unknown now",
-                 log_int("count", PQntuples(reply->results[0])));
-    }
-    return PG_FINISHED;
-}
-
-static void on_lease_timer(evutil_socket_t fd, short what, void *arg)
-{
-    struct worker *worker = arg;
-    struct timeval next =
-        to_timeval(LEASE_SWEEP_INTERVAL + backoff_jitter(LEASE_SWEEP_INTERVAL / 5));
-    struct pg_unit *unit;
-
-    (void)fd;
-    (void)what;
-    event_add(worker->lease_timer, &next);
-    if (!pg_is_up(worker->evidence_pg)) {
-        worker->lease_sweep.whole_at = 0; /* what ran out meanwhile is not of late */
-        return;
-    }
-    if (worker->lease_sweeping)
-        return;
-    worker->lease_sweeping = true;
-    unit = pg_unit_new(leases_taken, worker);
-    pg_unit_statement(unit, sql_lease);
-    pg_unit_int8(unit, LEASE_SWEEP_MAX);
-    pg_unit_text(unit, worker->name);
-    pg_unit_int8(unit, sweep_reach(&worker->lease_sweep));
-    pg_submit(worker->evidence_pg, unit);
-}
-
 /* ---- wiring ---- */
 
 /* Unique enough for people; what protects a delivery is its lease and attempt, not this name. */
@@ -295,21 +239,31 @@ static struct event_base *open_base(void)
     return base;
 }
 
+static struct retry_policy default_policy(const struct settings *settings)
+{
+    return (struct retry_policy){.attempts = settings->max_attempts,
+                                 .base = settings->retry_base,
+                                 .max = settings->retry_max,
+                                 .jitter = true};
+}
+
 static void open_pacing(struct worker *worker)
 {
     const struct settings *settings = worker->settings;
     const struct evidence_options evidence = {.base = worker->base,
                                               .pg = worker->evidence_pg,
                                               .worker = worker->name,
+                                              .reconcile_delay = settings->reconcile_delay,
                                               .committed = on_committed,
                                               .due = on_due,
                                               .arg = worker};
     struct reach_options reach;
     struct sender_options sender;
     struct pacer_options pacer;
+    struct reconcile_options reconcile;
 
     worker->evidence = evidence_open(&evidence);
-    worker->http = http_open(worker->base, USER_AGENT, LIVE_MAX);
+    worker->http = http_open(worker->base, TWILIO_AGENT, LIVE_MAX);
     reach = (struct reach_options){.base = worker->base,
                                    .http = worker->http,
                                    .base_url = settings->twilio_base_url,
@@ -331,12 +285,21 @@ static void open_pacing(struct worker *worker)
                                    .twilio_base_url = settings->twilio_base_url,
                                    .lease = settings->lease,
                                    .expire_after = settings->expire_after,
-                                   .default_policy = {.attempts = settings->max_attempts,
-                                                      .base = settings->retry_base,
-                                                      .max = settings->retry_max,
-                                                      .jitter = true},
+                                   .default_policy = default_policy(settings),
                                    .live_max = LIVE_MAX};
     worker->pacer = pacer_open(&pacer);
+    reconcile = (struct reconcile_options){.base = worker->base,
+                                           .http = worker->http,
+                                           .pg = worker->evidence_pg,
+                                           .evidence = worker->evidence,
+                                           .clock = &worker->clock,
+                                           .worker = worker->name,
+                                           .twilio_base_url = settings->twilio_base_url,
+                                           .twilio_timeout = settings->twilio_timeout,
+                                           .delay = settings->reconcile_delay,
+                                           .limit = settings->reconcile_limit,
+                                           .default_policy = default_policy(settings)};
+    worker->reconcile = reconcile_open(&reconcile);
 }
 
 static bool open_kafka(struct worker *worker, char *error, size_t size)
@@ -372,16 +335,11 @@ static bool open_kafka(struct worker *worker, char *error, size_t size)
 
 static void open_events(struct worker *worker)
 {
-    struct timeval soon = to_timeval(CLOCK_SECOND);
-
     worker->on_term = evsignal_new(worker->base, SIGTERM, on_signal, worker);
     worker->on_int = evsignal_new(worker->base, SIGINT, on_signal, worker);
     event_add(worker->on_term, NULL);
     event_add(worker->on_int, NULL);
-    worker->lease_timer = evtimer_new(worker->base, on_lease_timer, worker);
-    event_add(worker->lease_timer, &soon);
     worker->stop_timer = event_new(worker->base, -1, EV_PERSIST, on_stop_timer, worker);
-    metrics_register(&lost_metric);
 }
 
 /* A connection for each live delivery must fit into our descriptors. */
@@ -401,6 +359,7 @@ static void close_all(struct worker *worker)
     results_close(worker->results);
     pacer_close(worker->pacer);
     http_close(worker->http);
+    reconcile_close(worker->reconcile);
     sender_close(worker->sender);
     reach_close(worker->reach);
     evidence_close(worker->evidence);
@@ -410,7 +369,6 @@ static void close_all(struct worker *worker)
     if (worker->on_term != NULL) {
         event_free(worker->on_term);
         event_free(worker->on_int);
-        event_free(worker->lease_timer);
         event_free(worker->stop_timer);
     }
     health_close(worker->health);

@@ -156,10 +156,22 @@ static void on_done(void *arg, const struct http_response *response)
     evidence_attempt(sender->options.evidence, delivery);
 }
 
+/*
+ * A worker that was stopped or starved meanwhile must not send what isn't its own any more: neither
+ * the slot, nor (once the lease could run out before the exchange does) the delivery.
+ */
+static int64_t last_start_of(const struct sender *sender, const struct delivery *delivery)
+{
+    int64_t by_slot = delivery->slot_at + PACE_START_WINDOW - PACE_START_MARGIN;
+    int64_t by_lease = delivery->lease_until - sender->options.timeout;
+
+    return by_slot < by_lease ? by_slot : by_lease;
+}
+
 void sender_send(struct sender *sender, struct delivery *delivery)
 {
     const struct twilio_request *request = &delivery->request;
-    int64_t last_start = delivery->slot_at + PACE_START_WINDOW - PACE_START_MARGIN;
+    int64_t last_start = last_start_of(sender, delivery);
     struct http_request http_request = {
         .url = request->url,
         .user = request->user,

@@ -41,8 +41,14 @@ static const struct config_setting table[] = {
      "limit of one exchange with Twilio, which itself gives up after about 30 s", CLOCK_SECOND,
      HOUR, NULL, false},
     {"MMS_RECONCILE_DELAY", CONFIG_DURATION, AT(reconcile_delay), "60s",
-     "how long after a send whose fate is unknown it is first looked up", CLOCK_SECOND, 24 * HOUR,
-     NULL, false},
+     "how long after a send whose fate is unknown it is looked up; until then Twilio may still "
+     "make "
+     "the message",
+     CLOCK_SECOND, 24 * HOUR, NULL, false},
+    {"MMS_RECONCILE_LIMIT", CONFIG_DURATION, AT(reconcile_limit), "24h",
+     "what is still unknown after this is left to a person; below MMS_RECONCILE_DELAY nothing is "
+     "looked up",
+     CLOCK_SECOND, 365 * 24 * HOUR, NULL, false},
     {"MMS_LEASE", CONFIG_DURATION, AT(lease), "90s",
      "after which another worker takes over a dead worker's deliveries; more than "
      "MMS_TWILIO_TIMEOUT + 10s",

@@ -20,6 +20,7 @@ struct settings {
     bool twilio_allow_http;
     int64_t twilio_timeout;
     int64_t reconcile_delay;
+    int64_t reconcile_limit;
     int64_t lease;
     int64_t max_attempts;
     int64_t retry_base;

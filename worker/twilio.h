@@ -8,6 +8,9 @@
 #include "worker/destination.h"
 #include "worker/render.h"
 
+/* Our User-Agent. */
+#define TWILIO_AGENT "mms-worker/1"
+
 /* A request to Twilio's Messages resource, ready to be sent. Everything is owned. */
 struct twilio_request {
     char *url;

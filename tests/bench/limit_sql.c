@@ -158,7 +158,8 @@ static void claim_statements(struct pg_unit *unit, const struct side *side)
     pg_unit_int8(unit, 0); /* spacing */
     pg_unit_int8(unit, 0); /* start window */
     pg_unit_text(unit, side->name);
-    pg_unit_int8(unit, 0); /* from pending_from on */
+    pg_unit_int8(unit, 0);                                  /* from pending_from on */
+    pg_unit_text(unit, "00000000000000000000000000000000"); /* the claim's id */
     pg_unit_statement(unit, sql_claim_next);
     pg_unit_text(unit, "-infinity");
 }
@@ -172,7 +173,7 @@ static void read_claimed(struct claimed *claimed, const PGresult *rows, int row)
     claimed->slot_at = pg_time(rows, row, PQfnumber(rows, "slot_at"));
     claimed->lease_until = pg_time(rows, row, PQfnumber(rows, "lease_until"));
     claimed->reserved_until = pg_time(rows, row, PQfnumber(rows, "reserved_until"));
-    delivery_new_result_id(claimed->result_id);
+    delivery_random_id(claimed->result_id);
 }
 
 static void lock_statement(struct pg_unit *unit, const struct batch *slots)
@@ -201,6 +202,16 @@ static void slots_statement(struct pg_unit *unit, const struct batch *batch)
     pg_unit_arrays(unit, a, sizeof types / sizeof types[0]);
 }
 
+/* Each message has a SID of its own. */
+static void add_sid(struct pg_array *array, const struct claimed *claimed)
+{
+    char sid[35] = "MM";
+
+    for (int i = 0; i < 16; i++)
+        snprintf(sid + 2 + 2 * i, 3, "%02x", claimed->result_id[i]);
+    pg_array_add_text(array, sid);
+}
+
 static void add_attempt(struct pg_array *a, const struct claimed *claimed)
 {
     pg_array_add_text(a++, claimed->destination_id);
@@ -220,7 +231,7 @@ static void add_attempt(struct pg_array *a, const struct claimed *claimed)
     pg_array_add_int4(a++, 201);
     pg_array_add_text(a++, response_headers);
     pg_array_add_text(a++, response_body);
-    pg_array_add_text(a++, "MM0123456789abcdef0123456789abcdef");
+    add_sid(a++, claimed);
     pg_array_add_text(a++, "queued");
     pg_array_add_null(a++); /* error_code */
     pg_array_add_null(a++); /* error_message */
@@ -244,6 +255,7 @@ static void attempts_statement(struct pg_unit *unit, const struct batch *batch)
     pg_unit_statement(unit, sql_evidence_attempts);
     pg_unit_arrays(unit, a, sizeof types / sizeof types[0]);
     pg_unit_text(unit, batch->side->name);
+    pg_unit_int8(unit, CLOCK_SECOND); /* reconcile delay */
 }
 
 static void marks_statements(struct pg_unit *unit, const struct batch *batch)

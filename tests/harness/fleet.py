@@ -8,6 +8,14 @@ from .wait import until
 PARTITIONS = 12
 # A member that was stopped or killed leaves its group soon, and the others notice soon.
 GROUP = {"kafka_session_timeout_ms": 6000, "kafka_heartbeat_interval_ms": 300}
+# What a lost worker had in its hands is taken over and looked up soon, and tried again soon.
+RECONCILE = {
+    "twilio_timeout": "2s",
+    "lease": "12s",
+    "reconcile_delay": "4s",
+    "retry_base": "100ms",
+    "retry_max": "200ms",
+}
 
 _EVIDENCE_GAPS = """
     select destination_id, min(gap) as min_gap, count(*) filter (where gap < interval '1 s') as early
@@ -63,32 +71,18 @@ class Fleet:
         self.system.wait_states(accepted=len(self.produced), timeout=timeout)
         self.check()
 
-    def wait_settled(self, unknown_max, timeout=90):
-        """As wait_accepted(), but a few may be unknown: what dead workers had in their hands. Returns how many are."""
-
-        def settled():
-            states = self.system.states()
-            return states if states.get("accepted", 0) + states.get("unknown", 0) == len(self.produced) else None
-
-        states = until(settled, timeout, lambda: f"every delivery to be accepted or unknown: {self.system.states()}")
-        unknown = states.get("unknown", 0)
-        assert unknown <= unknown_max, states
-        self.check(unknown)
-        return unknown
-
-    def check(self, unknown=0):
+    def check(self):
         """Promise 3, and all of check_events()."""
         gaps = self.system.query(_EVIDENCE_GAPS) if self.detour else list(self.system.sim.gaps().values())
         assert all(entry["early"] == 0 for entry in gaps), gaps
-        self.check_events(unknown)
+        self.check_events()
 
-    def check_events(self, unknown=0):
-        """No event sent twice or left out (of the unknown ones, nobody knows), no destination overlooked."""
+    def check_events(self):
+        """No event sent twice or left out, no destination overlooked."""
         posts = self.system.sim.posts()
         bodies = [post["body"].removesuffix(": hello") for post in posts]
         assert len(bodies) == len(set(bodies)), "sent twice"
-        assert set(bodies) <= set(self.produced)
-        assert len(bodies) >= len(self.produced) - unknown
+        assert set(bodies) == set(self.produced)
         assert self.system.overlooked() == []
 
     def gaps(self, destination_id):

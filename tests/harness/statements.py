@@ -7,7 +7,7 @@ statement in its order.
 import contextlib
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from psycopg2.extensions import new_type, register_type
 from psycopg2.extras import NamedTupleCursor
@@ -18,7 +18,9 @@ SQL = ROOT / "worker" / "sql"
 
 _CLAIM = ("claim_lock", "claim", "claim_next")
 _INTAKE = ("intake", "intake_lock", "intake_wake")
+_UNDO = ("claim_undo_lock", "claim_undo")
 _EVIDENCE = ("pacing_lock", "evidence_slots", "evidence_attempts", "evidence_release", "evidence_wake")
+_RECONCILE = ("lease", "reconcile", "evidence_resolve", "evidence_reclaim")
 
 MICROSECONDS = 1_000_000
 """In a second."""
@@ -37,6 +39,8 @@ class Ended:
     next_slot_at  None: the slot's reservation stays
     parked_until  None: its destination has no trouble
     well          its destination was in trouble before, and this shows that it is well again
+    message_sid   what Twilio's answer named
+    result_id     of its result: the same if it is stored once more
     """
 
     claimed: tuple
@@ -45,6 +49,8 @@ class Ended:
     next_attempt_at: str | None = None
     parked_until: str | None = None
     well: bool = False
+    message_sid: str | None = None
+    result_id: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
 def _array(values):
@@ -71,7 +77,7 @@ class Statements:
         register_type(_TIME_AS_TEXT, connection)
         # As the worker's are: made for these parameters, not for any.
         self._cursor.execute("set plan_cache_mode = force_custom_plan; set timezone = 'UTC'")
-        for name in _CLAIM + _INTAKE + _EVIDENCE:
+        for name in _CLAIM + _UNDO + _INTAKE + _EVIDENCE + _RECONCILE:
             self._cursor.execute(f"prepare {name} as " + (SQL / f"{name}.sql").read_text(encoding="utf-8"))
 
     def close(self):
@@ -109,7 +115,7 @@ class Statements:
         """
         self.run("claim_lock", look_ahead, limit, floor)
         whole = int(floor == "-infinity")
-        claimed = self.run("claim", look_ahead, lease, spacing, window, self.worker, whole)
+        claimed = self.run("claim", look_ahead, lease, spacing, window, self.worker, whole, uuid.uuid4().hex)
         self.run("claim_next", floor)
         return claimed
 
@@ -117,6 +123,32 @@ class Statements:
         """Claims what is due: the rows of claim.sql."""
         with self.transaction():
             return self.claim_statements(look_ahead, limit, lease, spacing, window, floor)
+
+    def undo_claim(self, claim_id, reserved):
+        """Undoes a claim that reserved so many microseconds beyond its slots; how many deliveries went back."""
+        with self.transaction():
+            self.run("claim_undo_lock", claim_id)
+            return self.run("claim_undo", claim_id, reserved)[0][0]
+
+    def take_over(self, after=0):
+        """Takes over what ran out of its lease, to be looked up so many microseconds after its slot; how many."""
+        with self.transaction():
+            return len(self.run("lease", 100, self.worker, 3600 * MICROSECONDS, after))
+
+    def look_up(self, lease=60 * MICROSECONDS, early=1200 * MICROSECONDS, delay=4 * MICROSECONDS):
+        """Takes up what is due to be looked up at Twilio: the rows of reconcile.sql."""
+        with self.transaction():
+            return self.run("reconcile", 200, 100, lease, early, delay)
+
+    def resolve(self, asked, state, message_sid=None):
+        """Stores what was found out about a row of look_up(): the state it goes to. Returns what evidence() does."""
+        outcome = {"pending": "retry"}.get(state, state)
+        with self.transaction():
+            return self.run(
+                "evidence_resolve",
+                [asked.destination_id], [asked.id], [asked.attempts], [asked.lookup_lease], [uuid.uuid4()], [outcome], [None],
+                [state], [int(state != "pending")], [None], [self.in_ms(0)], [message_sid], [None], [None], ["looked up"],
+            )  # fmt: skip
 
     def intake(self, *events):
         """Takes in (event_id, destination_id) pairs."""
@@ -129,8 +161,11 @@ class Statements:
             self.run("intake_lock", destination_ids)
             self.run("intake_wake", destination_ids)
 
-    def evidence(self, *ended):
-        """Stores how attempts (Ended) ended, and moves their slots."""
+    def evidence(self, *ended, reclaims=False):
+        """Stores how attempts (Ended) ended, and moves their slots. Returns (result_id, waits) of those that stand.
+
+        reclaims  their messages are taken from attempts that were only found to have made them
+        """
         moved = [e for e in ended if e.next_slot_at is not None]
         attempts = [e for e in ended if e.state is not None]
         released = [e for e in ended if e.state is None]
@@ -138,11 +173,14 @@ class Statements:
             self.run("pacing_lock", [e.claimed.destination_id for e in ended])
             if moved:
                 self._slots(moved)
-            if attempts:
-                self._attempts(attempts)
+            for e in attempts if reclaims else ():
+                claimed = e.claimed
+                self.run("evidence_reclaim", e.message_sid, claimed.destination_id, claimed.id, claimed.attempts)
+            standing = self._attempts(attempts) if attempts else []
             if released:
                 self._release(released)
             self._wake([e for e in ended if e.state != "accepted" or e.well])
+        return standing
 
     def _slots(self, moved):
         claimed = [e.claimed for e in moved]
@@ -154,12 +192,13 @@ class Statements:
         none = [None] * len(attempts)
         outcomes = [{"pending": "retry"}.get(e.state, e.state) for e in attempts]
         slots = [c.slot_at for c in claimed]
-        self.run(
+        return self.run(
             "evidence_attempts",
             [c.destination_id for c in claimed], [c.id for c in claimed], [c.attempts for c in claimed],
-            [c.lease_until for c in claimed], [uuid.uuid4() for _ in claimed], outcomes, none,
+            [c.lease_until for c in claimed], [e.result_id for e in attempts], outcomes, none,
             [e.state for e in attempts], [0 for _ in claimed], slots, slots, slots,
-            [e.next_attempt_at for e in attempts], *[none] * 9, [int(e.parked_until is not None) for e in attempts], self.worker,
+            [e.next_attempt_at for e in attempts], *[none] * 4, [e.message_sid for e in attempts], *[none] * 4,
+            [int(e.parked_until is not None) for e in attempts], self.worker, 60 * MICROSECONDS,
         )  # fmt: skip
 
     def _release(self, released):

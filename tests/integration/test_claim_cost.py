@@ -92,6 +92,11 @@ class Measured(Statements):
         return rows
 
 
+def cheap(pages):
+    """What all but a tenth of the statements cost at least; a few come before anything lies behind the floor."""
+    return sorted(pages)[len(pages) // 10]
+
+
 @pytest.mark.timeout(120)
 def test_a_long_transaction_makes_nothing_dearer(system):
     """While a transaction stays open, PostgreSQL keeps every version of every pacing row; nobody walks through them."""
@@ -114,5 +119,5 @@ def test_a_long_transaction_makes_nothing_dearer(system):
     for name, first in statements.halves[1].items():
         second = statements.halves[2][name]
         assert len(second) > 50, name
-        # The cheapest ones, at an era's beginning. What grows with the transaction's age costs three times as much now.
-        assert min(second) <= 1.25 * min(first) + 5, name
+        # Cheap ones, at an era's beginning. What grows with the transaction's age costs three times as much now.
+        assert cheap(second) <= 1.25 * cheap(first) + 5, name

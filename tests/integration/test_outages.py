@@ -7,14 +7,14 @@ from contextlib import closing
 import pytest
 
 from harness import BUILD
-from harness.fleet import GROUP, Fleet
+from harness.fleet import GROUP, RECONCILE, Fleet
 from harness.gate import Gate
 from harness.kafka import Kafka
 from harness.postgres import Postgres
 from harness.wait import until
 
 # What an outage left in a claim or a send that nobody heard of again is settled soon.
-SHORT_LEASE = {"lease": "12s", "twilio_timeout": "2s"}
+SHORT_LEASE = {**GROUP, **RECONCILE}
 
 POSTGRESQL = {"postgresql (intake)", "postgresql (pacer)", "postgresql (evidence)"}
 # Lines that a part may write while it is away: the loss, and each other reason once (shutting down, refused, starting up …).
@@ -154,7 +154,7 @@ def test_postgresql_is_restarted(outage, postgres):
             ready = [line["part"] for line in costs.lines(index) if line["message"] == "ready"]
             assert sorted(ready) == sorted(POSTGRESQL)
     # Of each destination a claim whose answer was lost, at each restart.
-    fleet.wait_settled(unknown_max=2 * len(fleet.numbers))
+    fleet.wait_accepted(timeout=90)
 
 
 def test_connections_are_terminated(outage):
@@ -166,7 +166,7 @@ def test_connections_are_terminated(outage):
         fleet.wait_sent(sent)
         ended = outage.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'mms-worker%%'")
         assert len(ended) == 3
-    fleet.wait_settled(unknown_max=2 * len(fleet.numbers))
+    fleet.wait_accepted(timeout=90)
     worker.wait_ready()
 
 
@@ -304,7 +304,7 @@ def test_twilio_is_out_of_reach_for_everybody(outage):
     """Nobody tries again and again; once it is back, everything goes out at the destinations' pace."""
     fleet = Fleet(outage, destinations=4, detour=True)
     with Gate(outage.sim.base_url).open() as gate:
-        workers = fleet.start(2, twilio_base_url=gate.url)
+        workers = fleet.start(2, twilio_base_url=gate.url, **SHORT_LEASE)
         fleet.produce(each=5)
         fleet.wait_sent(4)
         costs = Costs(workers)
@@ -318,7 +318,7 @@ def test_twilio_is_out_of_reach_for_everybody(outage):
         assert outage.value(tries) == before
         assert no_destination_parked(outage)
         gate.open()
-        fleet.wait_settled(unknown_max=len(fleet.numbers))  # sends that were cut
+        fleet.wait_accepted(timeout=90)  # sends that were cut
         wait_ready(workers)
 
 
@@ -360,6 +360,6 @@ def test_everything_is_away_at_once(outage, postgres, kafka):
         gate.open()
         outage.reconnect()
         fleet.produce(each=1)
-        fleet.wait_settled(unknown_max=2 * len(fleet.numbers))
+        fleet.wait_accepted(timeout=90)
         wait_ready(workers)
         check_results(outage)

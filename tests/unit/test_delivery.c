@@ -275,7 +275,7 @@ static void result_ids_are_random_uuids(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(seen); i++) {
-        delivery_new_result_id(seen[i]);
+        delivery_random_id(seen[i]);
         assert_int_equal(seen[i][6] >> 4, 4);
         assert_int_equal(seen[i][8] >> 6, 2);
         for (size_t k = 0; k < i; k++)
@@ -294,6 +294,231 @@ static void settling_gives_a_result_id(void **state)
     assert_memory_not_equal(first.result_id, none, 16);
     assert_memory_not_equal(first.result_id, second.result_id, 16);
     assert_int_equal(first.result_id[6] >> 4, 4);
+}
+
+/* ---- a second look at an attempt that was unknown ---- */
+
+/* It was counted when it became unknown: its budget is spent already. */
+static struct delivery make_unknown(char *was, int status, int spent)
+{
+    struct delivery d = make(OUTCOME_UNKNOWN, SCOPE_MESSAGE, NULL, status);
+
+    d.was = was;
+    d.budget_spent = spent;
+    snprintf(d.verdict.error_message, sizeof d.verdict.error_message, "Odd");
+    return d;
+}
+
+static void resolves_what_was_unknown(void **state)
+{
+    static const struct {
+        const char *name;
+        enum found found;
+        char was[24];
+        int status, spent;
+        /* what is expected */
+        const char *state;
+        enum outcome outcome;
+        int64_t next; /* seconds from now, -1: none */
+        const char *message;
+        bool final;
+    } cases[] = {
+        {"found", FOUND_MESSAGE, "TIMEOUT", 0, 1, "accepted", OUTCOME_ACCEPTED, -1, "", true},
+        {"found, an answer came", FOUND_MESSAGE, "SERVER_ERROR", 500, 2, "accepted",
+         OUTCOME_ACCEPTED, -1, "", true},
+        {"found, budget used up", FOUND_MESSAGE, "TIMEOUT", 0, 5, "accepted", OUTCOME_ACCEPTED, -1,
+         "", true},
+        {"found, worker lost", FOUND_MESSAGE, DELIVERY_WORKER_LOST, 0, 9, "accepted",
+         OUTCOME_ACCEPTED, -1, "", true},
+        {"absent", FOUND_NOTHING, "TIMEOUT", 0, 1, "pending", OUTCOME_RETRY, 30, "Odd", false},
+        {"absent, an answer came", FOUND_NOTHING, "SERVER_ERROR", 500, 1, "pending", OUTCOME_RETRY,
+         30, "Odd", false},
+        {"absent, last but one", FOUND_NOTHING, "TIMEOUT", 0, 4, "pending", OUTCOME_RETRY, 30,
+         "Odd", false},
+        {"absent, used up", FOUND_NOTHING, "TIMEOUT", 0, 5, "failed", OUTCOME_FAILED, -1,
+         "Odd; given up: the retry policy allows no more attempts", true},
+        {"absent, more than used up", FOUND_NOTHING, "CONNECTION_LOST", 0, 7, "failed",
+         OUTCOME_FAILED, -1, "Odd; given up: the retry policy allows no more attempts", true},
+        {"lost", FOUND_NOTHING, DELIVERY_WORKER_LOST, 0, 1, "pending", OUTCOME_RETRY, 0, "Odd",
+         false},
+        {"lost, used up", FOUND_NOTHING, DELIVERY_WORKER_LOST, 0, 5, "pending", OUTCOME_RETRY, 0,
+         "Odd", false},
+        {"lost, last beyond", FOUND_NOTHING, DELIVERY_WORKER_LOST, 0, 4 + DELIVERY_LOST_MAX,
+         "pending", OUTCOME_RETRY, 0, "Odd", false},
+        {"lost too often", FOUND_NOTHING, DELIVERY_WORKER_LOST, 0, 5 + DELIVERY_LOST_MAX, "failed",
+         OUTCOME_FAILED, -1, "Odd; given up: the retry policy allows no more attempts", true},
+        {"doubt", FOUND_DOUBT, "TIMEOUT", 0, 1, "unknown", OUTCOME_UNKNOWN, -1, "Odd", true},
+        {"doubt, worker lost", FOUND_DOUBT, DELIVERY_WORKER_LOST, 0, 9, "unknown", OUTCOME_UNKNOWN,
+         -1, "Odd", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char was[sizeof cases[i].was];
+        struct delivery d;
+        const char *name = cases[i].name;
+
+        memcpy(was, cases[i].was, sizeof was);
+        d = make_unknown(was, cases[i].status, cases[i].spent);
+        delivery_resolve(&d, cases[i].found, NOW);
+        check_string(name, d.state, cases[i].state);
+        check_int(name, d.verdict.outcome, cases[i].outcome);
+        check_int(name, d.verdict.scope, SCOPE_MESSAGE);
+        check_string(name, d.verdict.reason, cases[i].found == FOUND_MESSAGE ? NULL : cases[i].was);
+        check_string(name, d.verdict.error_message, cases[i].message);
+        check_int(name, d.budget_spent, cases[i].spent);
+        check_int(name, d.next_attempt_at, cases[i].next >= 0 ? NOW + cases[i].next * S : 0);
+        check_int(name, d.parked_until, 0);
+        check_int(name, d.finished_at, NOW);
+        check_int(name, d.given_up, cases[i].found == FOUND_DOUBT);
+        check_int(name, delivery_is_final(&d), cases[i].final);
+    }
+}
+
+/* Of a lost worker no answer is known: the list is about answers. */
+static void absence_follows_the_listed_statuses(void **state)
+{
+    static const struct {
+        char was[24];
+        int status;
+        const char *state, *message;
+    } cases[] = {
+        {"SERVER_ERROR", 500, "failed",
+         "Odd; given up: the retry policy does not list this HTTP status"},
+        {"SERVER_ERROR", 503, "pending", "Odd"},
+        {"TIMEOUT", 0, "pending", "Odd"},
+        {DELIVERY_WORKER_LOST, 0, "pending", "Odd"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char was[sizeof cases[i].was];
+        struct delivery d;
+
+        memcpy(was, cases[i].was, sizeof was);
+        d = make_unknown(was, cases[i].status, 1);
+        d.policy.range_count = 1;
+        d.policy.ranges[0].from = 502;
+        d.policy.ranges[0].to = 504;
+        delivery_resolve(&d, FOUND_NOTHING, NOW);
+        check_string(was, d.state, cases[i].state);
+        check_string(was, d.verdict.error_message, cases[i].message);
+        check_int(was, d.budget_spent, 1);
+    }
+}
+
+static void absence_pauses_as_the_policy_says(void **state)
+{
+    static const int64_t pauses[] = {30, 60, 120, 240};
+
+    (void)state;
+    for (int spent = 1; spent <= 4; spent++) {
+        char was[] = "TIMEOUT";
+        struct delivery d = make_unknown(was, 0, spent);
+
+        d.policy.linear = false;
+        delivery_resolve(&d, FOUND_NOTHING, NOW);
+        check_int("exponential", d.next_attempt_at - NOW, pauses[spent - 1] * S);
+    }
+}
+
+/* As many attempts as the policy has, and DELIVERY_LOST_MAX more if every worker was lost. */
+static void lost_workers_do_not_go_on_for_ever(void **state)
+{
+    (void)state;
+    for (int attempts = 1; attempts <= 7; attempts++) {
+        char was[] = DELIVERY_WORKER_LOST;
+        struct delivery d = make_unknown(was, 0, 0);
+        int tried = 0;
+
+        d.policy.attempts = attempts;
+        do {
+            d.budget_spent++; /* sql/lease.sql */
+            delivery_resolve(&d, FOUND_NOTHING, NOW);
+            tried++;
+        } while (!delivery_is_final(&d) && tried < 100);
+        assert_int_equal(tried, attempts + DELIVERY_LOST_MAX);
+        assert_string_equal(d.state, "failed");
+    }
+}
+
+static void resolving_gives_another_result_id(void **state)
+{
+    static const enum found found[] = {FOUND_MESSAGE, FOUND_NOTHING, FOUND_DOUBT};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(found); i++) {
+        struct delivery d = make(OUTCOME_UNKNOWN, SCOPE_MESSAGE, "TIMEOUT", 0);
+        unsigned char before[16];
+        char was[] = "TIMEOUT";
+
+        delivery_settle(&d, NOW);
+        memcpy(before, d.result_id, sizeof before);
+        d.was = was;
+        delivery_resolve(&d, found[i], NOW + 60 * S);
+        assert_memory_not_equal(d.result_id, before, 16);
+        assert_int_equal(d.result_id[6] >> 4, 4);
+    }
+}
+
+/* The answer named a message that is another attempt's: what became of this one is not known. */
+static void doubt_makes_an_accepted_attempt_unknown(void **state)
+{
+    static const struct {
+        const char *name;
+        int spent, trouble;
+        bool well;
+    } cases[] = {
+        {"first attempt", 0, 0, false},
+        {"last attempt", 4, 0, false},
+        {"its destination was in trouble", 0, 3, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const char *name = cases[i].name;
+        struct delivery d = make(OUTCOME_ACCEPTED, SCOPE_MESSAGE, NULL, 201);
+        unsigned char before[16];
+
+        d.budget_spent = cases[i].spent;
+        d.trouble = cases[i].trouble;
+        strcpy(d.verdict.message_sid, "MM00000000000000000000000000000001");
+        strcpy(d.verdict.message_status, "queued");
+        delivery_settle(&d, NOW);
+        memcpy(before, d.result_id, sizeof before);
+        delivery_doubt(&d);
+        check_string(name, d.state, "unknown");
+        check_int(name, d.verdict.outcome, OUTCOME_UNKNOWN);
+        check_string(name, d.verdict.reason, "MESSAGE_TAKEN");
+        check_string(name, d.verdict.message_sid, "");
+        check_string(name, d.verdict.message_status, "");
+        check_string(name, d.verdict.error_message,
+                     "the answer names message MM00000000000000000000000000000001, which another "
+                     "attempt has");
+        check_int(name, d.verdict.http_status, 201);
+        check_int(name, d.budget_spent, cases[i].spent + 1);
+        check_int(name, d.next_attempt_at, 0);
+        check_int(name, d.parked_until, 0);
+        check_int(name, d.well, cases[i].well); /* Twilio did answer */
+        check_false(name, delivery_is_final(&d));
+        check_int(name, memcmp(d.result_id, before, sizeof before), 0); /* nobody has seen it */
+    }
+}
+
+/* It is looked up like any other: nothing there is a retry under its policy. */
+static void what_was_doubted_can_be_resolved(void **state)
+{
+    char was[] = "MESSAGE_TAKEN";
+    struct delivery d = make(OUTCOME_ACCEPTED, SCOPE_MESSAGE, NULL, 201);
+
+    (void)state;
+    delivery_settle(&d, NOW);
+    delivery_doubt(&d);
+    d.was = was;
+    delivery_resolve(&d, FOUND_NOTHING, NOW);
+    assert_string_equal(d.state, "pending");
+    assert_int_equal(d.budget_spent, 1);
+    assert_int_equal(d.next_attempt_at, NOW + 30 * S);
 }
 
 /* The sanitizer says if something is left or freed twice. */
@@ -315,6 +540,8 @@ static void free_takes_everything(void **state)
     d->response_body = mem_strdup("{}");
     d->response_headers = mem_strdup("{}");
     d->timing = mem_strdup("{}");
+    d->resolution = mem_strdup("was unknown");
+    d->was = mem_strdup("TIMEOUT");
     delivery_free(d);
 }
 
@@ -332,6 +559,13 @@ int main(void)
         cmocka_unit_test(trouble_ends_with_an_answer),
         cmocka_unit_test(result_ids_are_random_uuids),
         cmocka_unit_test(settling_gives_a_result_id),
+        cmocka_unit_test(resolves_what_was_unknown),
+        cmocka_unit_test(absence_follows_the_listed_statuses),
+        cmocka_unit_test(absence_pauses_as_the_policy_says),
+        cmocka_unit_test(lost_workers_do_not_go_on_for_ever),
+        cmocka_unit_test(resolving_gives_another_result_id),
+        cmocka_unit_test(doubt_makes_an_accepted_attempt_unknown),
+        cmocka_unit_test(what_was_doubted_can_be_resolved),
         cmocka_unit_test(free_takes_everything),
     };
 

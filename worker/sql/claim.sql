@@ -1,7 +1,7 @@
 -- Second statement of a claim: for each destination locked by the first, gives its next slot to the
 -- delivery that has waited longest, and says when to look at the destination again.
 -- $1 look-ahead, $2 lease, $3 spacing of slots, $4 start window (microseconds); $5 worker;
--- $6 not 0: look at everything
+-- $6 not 0: look at everything; $7 the claim's own id
 --
 -- The slot's successor is held back by the start window: as long as nobody knows when the send
 -- really began, the next one may begin only after the last moment at which this one could have
@@ -66,7 +66,9 @@ with looked_at as materialized (
            attempts = w.attempts + 1,
            leased_by = $5::text,
            lease_until = d.now + $2::int8 * interval '1 microsecond',
-           slot_at = d.slot_at
+           slot_at = d.slot_at,
+           claim = $7::text::uuid,
+           config_of = d.updated_at
       from decided d
      where d.claimed and w.destination_id = d.destination_id and w.id = d.delivery_id
        and w.state is not distinct from 'pending'

@@ -5,9 +5,14 @@
 -- $7 reason, $8 state, $9 budget_spent, $10 slot_at, $11 started_at, $12 finished_at,
 -- $13 next_attempt_at, $14 request, $15 http_status, $16 response_headers, $17 response_body,
 -- $18 message_sid, $19 message_status, $20 error_code, $21 error_message, $22 timing,
--- $23 parked (arrays); $24 worker
+-- $23 keeps its place (arrays); $24 worker, $25 how long after an unknown attempt it is looked up
+-- (microseconds)
 -- A delivery that is not to blame keeps its place in the queue: its destination was parked, or its
 -- worker can't reach Twilio.
+-- What a worker reports late about an attempt of its own beats what was found out without it; that
+-- Twilio took it does so even if it was held to be absent.
+-- Returned are the results that stand, and whether an earlier one of the same event waits to be
+-- published: then this one waits for the outbox's sweep, behind it.
 with input as materialized (
     select i.*
       from unnest($1::text[], $2::int8[], $3::int4[], $4::timestamptz[], $5::uuid[], $6::text[],
@@ -18,20 +23,25 @@ with input as materialized (
            as i(destination_id, delivery_id, attempt, lease_until, result_id, outcome, reason,
                 state, budget_spent, slot_at, started_at, finished_at, next_attempt_at, request,
                 http_status, response_headers, response_body, message_sid, message_status,
-                error_code, error_message, timing, parked)
+                error_code, error_message, timing, keeps_place)
 ), moved as (
     update mms.deliveries d
        set state = i.state,
            budget_spent = i.budget_spent,
-           next_attempt_at = case when i.state = 'pending' and i.parked = 0
+           next_attempt_at = case when i.state = 'pending' and i.keeps_place = 0
                                   then coalesce(i.next_attempt_at, d.next_attempt_at)
                                   else d.next_attempt_at end,
            finished_at = case when i.state in ('accepted', 'failed', 'expired')
-                              then i.finished_at end
+                              then i.finished_at end,
+           lookup_at = case when i.state = 'unknown'
+                            then i.finished_at + $25::int8 * interval '1 microsecond'
+                            else d.lookup_at end,
+           lookup_lease = null
       from input i
      where d.destination_id = i.destination_id and d.id = i.delivery_id
        and d.attempts = i.attempt and d.lease_until = i.lease_until
-       and d.state in ('sending', 'unknown')
+       and (d.state in ('sending', 'unknown')
+            or (d.state in ('pending', 'failed') and i.state = 'accepted'))
 )
 insert into mms.attempts
        (destination_id, delivery_id, attempt, result_id, outcome, reason, final, slot_at,
@@ -50,5 +60,23 @@ select i.destination_id, i.delivery_id, i.attempt, i.result_id, i.outcome, i.rea
        response_headers = excluded.response_headers, response_body = excluded.response_body,
        message_sid = excluded.message_sid, message_status = excluded.message_status,
        error_code = excluded.error_code, error_message = excluded.error_message,
-       timing = excluded.timing, worker = excluded.worker, published_at = null
- where attempts.outcome = 'unknown' and attempts.result_id <> excluded.result_id
+       timing = excluded.timing, worker = excluded.worker,
+       published_at = case when attempts.result_id = excluded.result_id
+                           then attempts.published_at end,
+       resolution = case when attempts.result_id = excluded.result_id then attempts.resolution
+                         when excluded.outcome <> 'unknown'
+                         then concat_ws('; ', attempts.resolution, 'reported late by its worker')
+                         end,
+       resolved_at = case when attempts.result_id = excluded.result_id then attempts.resolved_at
+                          when excluded.outcome <> 'unknown' then clock_timestamp() end
+ where attempts.outcome = 'unknown' or attempts.result_id = excluded.result_id
+    or (excluded.outcome = 'accepted' and attempts.resolution is not null)
+returning attempts.result_id,
+          case when attempts.attempt > 1
+               then exists (select 1
+                              from mms.attempts p
+                             where p.destination_id = attempts.destination_id
+                               and p.delivery_id = attempts.delivery_id
+                               and p.attempt < attempts.attempt
+                               and coalesce(p.published_at, '-infinity') = '-infinity')
+               else false end::int4

@@ -1,6 +1,7 @@
 -- Takes over deliveries whose worker has not finished within its lease: the send may have been
 -- made. Each gets its evidence, which the outbox sweep publishes.
--- $1 how many at most, $2 worker, $3 how far to look back (microseconds)
+-- $1 how many at most, $2 worker, $3 how far to look back, $4 how long after its slot it can be
+-- looked up: the exchange is over by then, and the delay has passed (microseconds)
 -- The candidates are materialised: joined directly, the planner may run the limited subquery again
 -- for each row.
 with due as materialized (
@@ -13,7 +14,9 @@ with due as materialized (
        for update skip locked
 ), lost as (
     update mms.deliveries d
-       set state = 'unknown', budget_spent = d.budget_spent + 1
+       set state = 'unknown', budget_spent = d.budget_spent + 1,
+           lookup_at = greatest(clock_timestamp(),
+                                d.slot_at + $4::int8 * interval '1 microsecond')
       from due l
      where d.destination_id = l.destination_id and d.id = l.id
     returning d.destination_id, d.id, d.attempts, d.slot_at, d.leased_by
