@@ -65,8 +65,8 @@ static const struct {
 
 static bool fold_one(const char **text, struct buf *out)
 {
-    /* Nearly everything is plain ASCII. */
-    if ((unsigned char)**text < 0x80 && strchr("`\r\t", **text) == NULL)
+    /* What the characters above begin with; nearly nothing does. */
+    if (strchr("`\r\t\xc2\xc3\xca\xcb\xe2\xe3\xef", **text) == NULL)
         return false;
     for (size_t i = 0; i < sizeof smart_encoding / sizeof smart_encoding[0]; i++) {
         size_t length = strlen(smart_encoding[i].from);

@@ -73,7 +73,7 @@ static enum pg_next known_read(void *arg, const struct pg_reply *reply)
         return PG_FINISHED;
     }
     for (int row = 0; row < PQntuples(reply->results[0]); row++)
-        listing_take(&question->listing, pg_text(reply->results[0], row, 0));
+        question->listing.messages[pg_int4(reply->results[0], row, 0) - 1].taken = true;
     match(question);
     return PG_FINISHED;
 }

@@ -60,7 +60,7 @@ static struct metric finding_metrics[] = {
     {LOOKUPS, "finding=\"found\"", 0, NULL},
     {LOOKUPS, "finding=\"absent\"", 0, NULL},
     {LOOKUPS, "finding=\"undecided\"", 0, NULL},
-    {LOOKUPS, "finding=\"given up\"", 0, NULL},
+    {LOOKUPS, "finding=\"given_up\"", 0, NULL},
 };
 static struct metric lost_metric = {"mms_deliveries_taken_over_total",
                                     "counter",

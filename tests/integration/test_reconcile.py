@@ -510,6 +510,16 @@ def statements(system):
         yield statements
 
 
+def test_who_comes_along(system, statements):
+    """With one that is due come those that may be mixed up with it; an old one would make its list a long one."""
+    for event_id, ago, later in (("due", 180, "0 s"), ("near", 200, "5 min"), ("old", 20 * 3600, "5 min"), ("left", 160, "infinity")):
+        plant_unknown(system, "d", TO, event_id, ago=ago)
+        when = "'infinity'" if later == "infinity" else f"now() + interval '{later}'"
+        system.query(f"update mms.deliveries set lookups = 1, lookup_at = {when} where event_id = %s", event_id)
+    system.query("update mms.attempts set request = jsonb_set(request::jsonb, '{parameters,Body}', '\"same\"')")
+    assert {row.event_id for row in statements.look_up()} == {"due", "near", "left"}
+
+
 def test_a_claim_is_undone_by_its_id(system, statements):
     """What a claim did whose answer was lost, and nothing else, goes back with its slot."""
     system.destination("other", to="+15557770001")

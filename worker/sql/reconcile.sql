@@ -1,7 +1,8 @@
 -- Takes deliveries that are unknown and due to be looked up at Twilio; nobody else does so for $3.
 -- Of a destination with one that is due, others come along: those that could not be told when they
 -- were alone, those with the same body, and of these also the ones that were left to a person, for
--- one of the messages may be theirs. Only together can equal messages be told apart.
+-- one of the messages may be theirs. Only together can equal messages be told apart. Who comes along
+-- was sent at about the same time: an old one would make the list that has to be read a long one.
 -- $1 how many at most, $2 how many of a destination, $3 lease of a lookup, $4 how much later others
 -- may be due, $5 the delay (microseconds)
 -- The witness: a message to the same phone that Twilio took meanwhile, and must have listed.
@@ -31,12 +32,12 @@ with due as materialized (
             where w.destination_id = u.destination_id and w.state = 'unknown'
               and (w.lookup_lease is null or w.lookup_lease < clock_timestamp())
               and (w.lookup_at <= clock_timestamp()
-                   or (w.lookup_at <= clock_timestamp() + $4::int8 * interval '1 microsecond'
-                       and w.lookups > 0)
-                   or ((w.lookup_at <= clock_timestamp() + $4::int8 * interval '1 microsecond'
-                        or (w.lookup_at = 'infinity'
-                            and w.slot_at between u.first_slot - u.near and u.last_slot + u.near))
+                   or (w.slot_at between u.first_slot - u.near and u.last_slot + u.near
+                       and (w.lookup_at = 'infinity'
+                            or w.lookup_at <= clock_timestamp()
+                                              + $4::int8 * interval '1 microsecond')
                        and (u.unsaid or a.request is null
+                            or (w.lookups > 0 and w.lookup_at < 'infinity')
                             or a.request -> 'parameters' ->> 'Body' = any(u.bodies))))
             order by w.lookup_at, w.id
             limit $2::int8) c

@@ -1,5 +1,5 @@
--- Which of these messages belong to an attempt already.
+-- Which of these messages belong to an attempt already: their places in the array, from 1.
 -- $1 message_sid (array)
-select a.message_sid
-  from mms.attempts a
- where a.message_sid = any($1::text[])
+select u.place::int4
+  from unnest($1::text[]) with ordinality as u(message_sid, place)
+  join mms.attempts a on a.message_sid = u.message_sid and a.message_sid is not null
