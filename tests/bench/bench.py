@@ -8,22 +8,13 @@ early, whatever the goals say; 1 not; 2 wrong settings; 130 after Ctrl-C.
 import contextlib
 import os
 import shutil
-import signal
-import sys
 import time
 
 import report
 import scenarios
-from harness import ROOT, Unavailable
+from harness import ROOT
+from harness.program import Wrong, main
 from world import OUT, SCRATCH, Servers
-
-
-class Wrong(Exception):
-    """The environment is not right; the text says what."""
-
-
-class Stopped(BaseException):
-    """A signal has asked us to end."""
 
 
 def settings():
@@ -36,16 +27,6 @@ def settings():
     if not workers.isdigit() or not 1 <= int(workers) <= 32:
         raise Wrong(f"WORKERS={workers}: expected a number from 1 to 32")
     return names, int(workers)
-
-
-def stop_on_signals():
-    def stop(number, _frame):
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
 
 
 @contextlib.contextmanager
@@ -104,23 +85,5 @@ def conclude(results):
     return 1 if early else 0
 
 
-def main():
-    sys.stdout.reconfigure(line_buffering=True)
-    for name in [name for name in os.environ if name.startswith("PG")]:
-        del os.environ[name]
-    stop_on_signals()
-    try:
-        return conclude(run(*settings()))
-    except Wrong as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
-    except Unavailable as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except Stopped as stopped:
-        print("\nstopped; servers are ended, files are removed")
-        return stopped.args[0]
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main("bench", lambda: conclude(run(*settings())))

@@ -7,26 +7,18 @@ Status: 0 all was well; 1 not; 2 wrong settings; 130 after Ctrl-C.
 import os
 import random
 import shutil
-import signal
 import sys
 import traceback
 from dataclasses import replace
 
 from harness import BUILD, ROOT, Unavailable
+from harness.program import Stopped, Wrong, main
 
 from . import plan, report
 from .run import run
 
 OUT = BUILD / "chaos"
 LOGS = OUT / "logs"  # kept only when something was wrong
-
-
-class Wrong(Exception):
-    """The environment is not right; the text says what."""
-
-
-class Stopped(BaseException):
-    """A signal has asked us to end."""
 
 
 def _number(name, least, most, whole=True):
@@ -51,16 +43,6 @@ def settings():
     seed = _number("SEED", 0, 2**63 - 1)
     scale = replace(plan.FULL, **{name: value for name, value in changes.items() if value is not None})
     return random.SystemRandom().randrange(1_000_000) if seed is None else seed, scale
-
-
-def stop_on_signals():
-    def stop(number, _frame):
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, signal.SIG_IGN)
-        raise Stopped(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
 
 
 def shown(path):
@@ -110,23 +92,5 @@ def chaos(seed, scale):
             shutil.rmtree(LOGS, ignore_errors=True)
 
 
-def main():
-    sys.stdout.reconfigure(line_buffering=True)
-    for name in [name for name in os.environ if name.startswith("PG")]:
-        del os.environ[name]
-    stop_on_signals()
-    try:
-        return chaos(*settings())
-    except Wrong as error:
-        print(f"chaos: {error}", file=sys.stderr)
-        return 2
-    except Unavailable as error:
-        print(f"chaos: {error}", file=sys.stderr)
-        return 1
-    except Stopped as stopped:
-        print("\nstopped; servers are ended, files are removed")
-        return stopped.args[0]
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main("chaos", lambda: chaos(*settings()))

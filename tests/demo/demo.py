@@ -8,40 +8,19 @@ import contextlib
 import json
 import os
 import shutil
-import signal
-import sys
 
 from checks import problems
 from facts import gather
-from harness import BUILD, Unavailable
-from parts import WORKERS, NotStarted, start, start_workers
+from harness import BUILD
+from harness.program import Wrong, main
+from parts import WORKERS, start, start_workers
 from progress import follow
 from report import report, totals
-from scenario import Wrong, announce, real, simulated
+from scenario import announce, real, simulated
 from show import say, section
 
 LIMIT = 90  # seconds for all sends of the demo
 REAL_LIMIT = 150  # Twilio may be slow
-
-
-class Stopped(BaseException):
-    """A signal has asked us to end; the status says which."""
-
-    def __init__(self, number):
-        super().__init__(number)
-        self.status = 128 + number
-
-
-def stop_on_signals():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def stop(number, _frame):
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)  # the second Ctrl-C doesn't disturb the cleaning up
-        raise Stopped(number)
-
-    for number in numbers:
-        signal.signal(number, stop)
 
 
 def choose_scenario():
@@ -108,30 +87,15 @@ def run(scenario):
         return 1 if wrong else 0
 
 
-def main():
-    sys.stdout.reconfigure(line_buffering=True)
-    # What is set for other databases is not meant for ours.
-    for name in [name for name in os.environ if name.startswith("PG")]:
-        del os.environ[name]
-    stop_on_signals()
-    try:
-        scenario = choose_scenario()
-        ids = ", ".join(id for id, _, _ in scenario.destinations)
-        twilio = "a simulator of Twilio" if scenario.simulated else "Twilio itself"
-        say(f"mms-worker demo: {WORKERS} workers send to {twilio}, for {ids}\n")
-        if not scenario.simulated:
-            say("\n".join(announce(scenario)) + "\n")
-        return run(scenario)
-    except Stopped as stopped:
-        say("\nstopped; servers are ended, files are removed")
-        return stopped.status
-    except Wrong as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (Unavailable, NotStarted) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
+def demo():
+    scenario = choose_scenario()
+    ids = ", ".join(id for id, _, _ in scenario.destinations)
+    twilio = "a simulator of Twilio" if scenario.simulated else "Twilio itself"
+    say(f"mms-worker demo: {WORKERS} workers send to {twilio}, for {ids}\n")
+    if not scenario.simulated:
+        say("\n".join(announce(scenario)) + "\n")
+    return run(scenario)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main("demo", demo)

@@ -6,7 +6,7 @@ import secrets
 import signal
 from pathlib import Path
 
-from harness import BIN, ROOT
+from harness import BIN, ROOT, Unavailable
 from harness.broker import Broker
 from harness.postgres import Postgres
 from harness.sim import Sim
@@ -27,7 +27,7 @@ _SETTINGS = {
 }
 
 
-class NotStarted(Exception):
+class NotStarted(Unavailable):
     """A worker has ended at once or isn't ready; the text has its last words."""
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
+from harness.program import Wrong
 from harness.system import OWL
 
 ACCEPTED = ("accepted", None)
@@ -170,10 +171,6 @@ _MEANINGS = {
     "TWILIO_TO": "a phone that agreed to this, as +15557770000",
 }
 _SENDER = "its number that can send MMS (or TWILIO_MESSAGING_SERVICE_SID: MG…)"
-
-
-class Wrong(Exception):
-    """The environment is not right; the text says what is missing or wrong."""
 
 
 def real():
