@@ -2,7 +2,7 @@
 
 import time
 
-from show import REDRAW, Live, bar, say, table_lines
+from show import REDRAW, Live, bar, table_lines
 
 _DESTINATIONS_SQL = """
 select t.id, coalesce(q.accepted, 0) as sent, coalesce(q.failed, 0) as failed, coalesce(q.waiting, 0) as waiting,
