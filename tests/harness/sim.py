@@ -67,11 +67,58 @@ class Sim:
         return self._call("GET", "messages", params={"limit": 100000, **match})
 
     def plant(self, account_sid, to, body, age_ms=0, **more):
-        """A message as another system had sent it; more: from_, messaging_service_sid, media_urls. Returns its SID."""
+        """A message as another system had sent it; more: from_, messaging_service_sid, media_urls, status_callback.
+
+        Returns its SID.
+        """
         fields = {name.rstrip("_"): value for name, value in more.items()}
         return self._call(
             "POST", "messages", json={"account_sid": account_sid, "to": to, "body": body, "age_ms": age_ms, **fields}
         )["sid"]
+
+    def life(self, *steps, match=None, **rule):
+        """What becomes of messages created from now on that match. A step is a status, or a dict; README of tests/sim.
+
+        life("queued", "sending", "sent", {"status": "delivered", "after_ms": 100}, match={"to": …}, callbacks="reversed")
+        rule: times, probability, callbacks. Returns the rule's number, for end_life().
+        """
+        steps = [{"status": step} if isinstance(step, str) else step for step in steps]
+        return self._call("POST", "lives", json={"match": match or {}, "steps": steps, **rule})["id"]
+
+    def lives(self):
+        """The rules for lives, with how many messages each has taken."""
+        return self._call("GET", "lives")
+
+    def end_life(self, number=None):
+        """Removes one rule, or all; messages that are on their way go on."""
+        self._call("DELETE", "lives" if number is None else f"lives/{number}")
+
+    def move(self, sid, status, **step):
+        """Moves one message by hand; step: error_code, error_message, callback, signature, repeat, extra, …"""
+        return self._call("POST", f"messages/{sid}/status", json={"status": status, **step})
+
+    def callbacks(self, since=0, limit=100000, **match):
+        """Every status callback that was begun, in that order; match: sid=…, status=…, http_status=…"""
+        entries = self._call("GET", "callbacks", params={"since": since, "limit": limit})
+        return [entry for entry in entries if all(entry[name] == value for name, value in match.items())]
+
+    def callbacks_to_come(self):
+        """How much is still to happen by itself: messages with steps before them, and callbacks without an outcome."""
+        stats = self.stats()
+        return stats["lives_open"] + stats["callbacks_open"]
+
+    def await_callbacks(self, timeout=10.0):
+        """Waits until every message has come to its end and every callback was answered or given up; returns them all."""
+        until(lambda: self.callbacks_to_come() == 0, timeout, lambda: f"the last callback; {self.stats()}")
+        return self.callbacks()
+
+    def opt_out(self, from_, to):
+        """`to` has said STOP to a number or a messaging service."""
+        self._call("POST", "opt_outs", json={"from": from_, "to": to})
+
+    def opt_in(self, from_=None, to=None):
+        """Takes one opt-out back, or all."""
+        self._call("DELETE", "opt_outs", params={"from": from_, "to": to} if from_ else None)
 
     def gaps(self, key="to"):
         """For each To: count, min_gap_ms, early (gaps under a second)."""
@@ -96,6 +143,10 @@ class Sim:
     def clear_requests(self):
         """Empties the log of requests; messages stay."""
         self._call("DELETE", "requests")
+
+    def reset(self):
+        """Forgets everything, as if it had just started."""
+        self._call("POST", "reset")
 
     def stats(self):
         return self._call("GET", "stats")

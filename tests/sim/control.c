@@ -9,6 +9,7 @@
 #include "fields.h"
 #include "form.h"
 #include "gaps.h"
+#include "life_spec.h"
 #include "reports.h"
 #include "text.h"
 
@@ -46,19 +47,32 @@ static void get_faults(struct control *c)
     reports_faults(&c->out, twilio_api_faults(c->api));
 }
 
+static void not_found(struct control *c, const char *what)
+{
+    c->status = 404;
+    text_addf(&c->out, "{\"error\":\"there is no such %s\"}", what);
+}
+
+/* The number behind the name, 0 if it is none. */
+static uint64_t read_id(const struct control *c)
+{
+    char *end;
+    uint64_t id = strtoull(c->rest + 1, &end, 10);
+
+    return *end == '\0' ? id : 0;
+}
+
 /* Hung requests go on as soon as the rule that holds them is gone. */
 static void delete_faults(struct control *c)
 {
     struct faults *faults = twilio_api_faults(c->api);
     size_t count = faults_count(faults);
-    char *end = NULL;
     uint64_t id = 0;
 
     if (*c->rest == '/') {
-        id = strtoull(c->rest + 1, &end, 10);
-        if (*end != '\0' || id == 0 || !faults_remove(faults, id)) {
-            c->status = 404;
-            text_add_string(&c->out, "{\"error\":\"there is no such fault\"}");
+        id = read_id(c);
+        if (id == 0 || !faults_remove(faults, id)) {
+            not_found(c, "fault");
             return;
         }
         count = 1;
@@ -67,6 +81,95 @@ static void delete_faults(struct control *c)
     }
     text_addf(&c->out, "{\"removed\":%zu}", count);
     twilio_api_release_hung(c->api, id);
+}
+
+static void post_life(struct control *c)
+{
+    struct life_rule *rule = life_spec_parse(&c->fields);
+
+    if (rule == NULL)
+        return;
+    c->status = 201;
+    text_addf(&c->out, "{\"id\":%" PRIu64 "}", lives_add(twilio_api_lives(c->api), rule));
+}
+
+static void get_lives(struct control *c)
+{
+    const struct lives *lives = twilio_api_lives(c->api);
+
+    text_add_char(&c->out, '[');
+    for (size_t i = 0; i < lives_count(lives); i++) {
+        if (i > 0)
+            text_add_string(&c->out, ",\n");
+        life_spec_write(&c->out, lives_get(lives, i));
+    }
+    text_add_char(&c->out, ']');
+}
+
+static void delete_lives(struct control *c)
+{
+    struct lives *lives = twilio_api_lives(c->api);
+    size_t count = 1;
+
+    if (*c->rest != '/')
+        count = lives_clear(lives);
+    else if (!lives_remove(lives, read_id(c)))
+        not_found(c, "life");
+    if (c->status == 200)
+        text_addf(&c->out, "{\"removed\":%zu}", count);
+}
+
+static uint64_t read_limit(struct control *c)
+{
+    uint64_t limit = fields_query_number(&c->fields, &c->query, "limit", DEFAULT_LIMIT);
+
+    if (limit > MAX_LIMIT)
+        fields_fail(&c->fields, "query parameter 'limit': expected at most %d", MAX_LIMIT);
+    return limit;
+}
+
+static void get_callbacks(struct control *c)
+{
+    static const char *const names[] = {"since", "limit", NULL};
+    uint64_t since = fields_query_number(&c->fields, &c->query, "since", 0);
+    uint64_t limit = read_limit(c);
+
+    fields_query_allow(&c->fields, &c->query, names);
+    if (fields_ok(&c->fields))
+        c->more = callbacks_report(&c->out, twilio_api_callbacks(c->api), since, limit);
+}
+
+static void post_opt_out(struct control *c)
+{
+    static const char *const names[] = {"from", "to", NULL};
+    char *from = fields_string(&c->fields, "from");
+    char *to = fields_string(&c->fields, "to");
+
+    fields_allow(&c->fields, names);
+    if (from == NULL || to == NULL)
+        fields_fail(&c->fields, "fields 'from' and 'to': expected strings");
+    if (fields_ok(&c->fields)) {
+        opt_outs_add(twilio_api_opt_outs(c->api), from, to);
+        c->status = 201;
+        text_add_string(&c->out, "{\"opted_out\":true}");
+    }
+    free(from);
+    free(to);
+}
+
+static void delete_opt_outs(struct control *c)
+{
+    static const char *const names[] = {"from", "to", NULL};
+    struct opt_outs *opt_outs = twilio_api_opt_outs(c->api);
+    const char *from = form_get(&c->query, "from");
+    const char *to = form_get(&c->query, "to");
+
+    fields_query_allow(&c->fields, &c->query, names);
+    if ((from == NULL) != (to == NULL))
+        fields_fail(&c->fields, "query: expected both 'from' and 'to', or neither");
+    if (fields_ok(&c->fields))
+        text_addf(&c->out, "{\"removed\":%zu}",
+                  from == NULL ? opt_outs_clear(opt_outs) : opt_outs_remove(opt_outs, from, to));
 }
 
 static void post_seed(struct control *c)
@@ -78,6 +181,7 @@ static void post_seed(struct control *c)
     if (!fields_ok(&c->fields))
         return;
     faults_seed(twilio_api_faults(c->api), (uint64_t)seed);
+    lives_seed(twilio_api_lives(c->api), (uint64_t)seed);
     text_addf(&c->out, "{\"seed\":%" PRId64 "}", seed);
 }
 
@@ -132,15 +236,6 @@ static void post_reset(struct control *c)
     text_add_string(&c->out, "{\"reset\":true}");
 }
 
-static uint64_t read_limit(struct control *c)
-{
-    uint64_t limit = fields_query_number(&c->fields, &c->query, "limit", DEFAULT_LIMIT);
-
-    if (limit > MAX_LIMIT)
-        fields_fail(&c->fields, "query parameter 'limit': expected at most %d", MAX_LIMIT);
-    return limit;
-}
-
 static void get_requests(struct control *c)
 {
     static const char *const names[] = {"since", "limit", NULL};
@@ -165,7 +260,8 @@ static void delete_requests(struct control *c)
 static struct message *read_message(struct control *c)
 {
     static const char *const names[] = {
-        "account_sid", "to", "from", "messaging_service_sid", "body", "age_ms", "media_urls", NULL};
+        "account_sid",     "to", "from", "messaging_service_sid", "body", "age_ms", "media_urls",
+        "status_callback", NULL};
     struct fields *f = &c->fields;
     size_t media_count;
     char **media = fields_strings(f, "media_urls", &media_count);
@@ -178,8 +274,9 @@ static struct message *read_message(struct control *c)
     m->from = fields_string(f, "from");
     m->service = fields_string(f, "messaging_service_sid");
     m->body = fields_has(f, "body") ? fields_string(f, "body") : text_copy("");
-    m->status = m->service == NULL ? "queued" : "accepted";
-    m->num_segments = m->service == NULL ? 1 : 0;
+    m->callback = fields_string(f, "status_callback");
+    m->status = text_copy(m->service == NULL ? "queued" : "accepted");
+    m->num_segments = 1;
     m->created_at -= fields_int(f, "age_ms", 0, MAX_SHIFT_MS, 0) * 1000000;
     m->updated_at = m->created_at;
     fields_allow(f, names);
@@ -193,7 +290,7 @@ static struct message *read_message(struct control *c)
 }
 
 /* A message that nobody asked for here: no entry in the log, no fault. */
-static void post_message(struct control *c)
+static void plant_message(struct control *c)
 {
     struct message *m = read_message(c);
 
@@ -204,6 +301,43 @@ static void post_message(struct control *c)
     store_add(twilio_api_store(c->api), m);
     c->status = 201;
     text_addf(&c->out, "{\"sid\":\"%s\"}", m->sid);
+}
+
+static void move_message(struct control *c, struct message *m)
+{
+    struct step step;
+
+    life_spec_parse_move(&c->fields, &step);
+    if (fields_ok(&c->fields)) {
+        lives_move(twilio_api_lives(c->api), m, &step);
+        text_addf(&c->out, "{\"sid\":\"%s\",\"status\":", m->sid);
+        text_add_json(&c->out, m->status);
+        text_add_char(&c->out, '}');
+    }
+    step_release(&step);
+}
+
+/* "/{sid}/status" behind the name moves a message, nothing plants one. */
+static void post_message(struct control *c)
+{
+    static const char TAIL[] = "/status";
+    size_t len = strlen(c->rest);
+    struct message *m = NULL;
+    char *sid;
+
+    if (len == 0) {
+        plant_message(c);
+        return;
+    }
+    if (len > strlen(TAIL) + 1 && strcmp(c->rest + len - strlen(TAIL), TAIL) == 0) {
+        sid = text_copy_bytes(c->rest + 1, len - strlen(TAIL) - 1);
+        m = store_find_sid(twilio_api_store(c->api), sid);
+        free(sid);
+    }
+    if (m == NULL)
+        not_found(c, "message");
+    else
+        move_message(c, m);
 }
 
 static void get_messages(struct control *c)
@@ -219,7 +353,9 @@ static void get_messages(struct control *c)
 
 static void get_stats(struct control *c)
 {
-    reports_stats(&c->out, twilio_api_log(c->api), twilio_api_store(c->api), c->server);
+    reports_stats(&c->out, twilio_api_log(c->api), twilio_api_store(c->api), c->server,
+                  lives_open(twilio_api_lives(c->api)),
+                  callbacks_open(twilio_api_callbacks(c->api)));
 }
 
 static void get_gaps(struct control *c)
@@ -259,7 +395,13 @@ static const struct route routes[] = {
     {"POST", "reset", post_reset, false, false},
     {"GET", "requests", get_requests, false, false},
     {"DELETE", "requests", delete_requests, false, false},
-    {"POST", "messages", post_message, true, false},
+    {"POST", "lives", post_life, true, false},
+    {"GET", "lives", get_lives, false, false},
+    {"DELETE", "lives", delete_lives, false, true},
+    {"GET", "callbacks", get_callbacks, false, false},
+    {"POST", "opt_outs", post_opt_out, true, false},
+    {"DELETE", "opt_outs", delete_opt_outs, false, false},
+    {"POST", "messages", post_message, true, true},
     {"GET", "messages", get_messages, false, false},
     {"GET", "stats", get_stats, false, false},
     {"GET", "gaps", get_gaps, false, false},

@@ -61,10 +61,7 @@ static void parse_match(struct fields *f, struct fault_match *m)
         return;
     }
     fields_allow(&inner, names);
-    m->account = fields_string(&inner, "account");
-    m->to = fields_string(&inner, "to");
-    m->from = fields_string(&inner, "from");
-    m->body_contains = fields_string(&inner, "body_contains");
+    match_parse(&m->params, &inner);
     m->method = fields_string(&inner, "method");
     while (m->method != NULL && methods[i] != NULL && strcmp(methods[i], m->method) != 0)
         i++;
@@ -153,10 +150,10 @@ static void write_match(struct text *out, const struct fault_match *m)
 {
     text_add_string(out, ",\"match\":{\"method\":");
     text_add_json(out, m->method == NULL ? "POST" : m->method);
-    write_string(out, "account", m->account);
-    write_string(out, "to", m->to);
-    write_string(out, "from", m->from);
-    write_string(out, "body_contains", m->body_contains);
+    write_string(out, "account", m->params.account);
+    write_string(out, "to", m->params.to);
+    write_string(out, "from", m->params.from);
+    write_string(out, "body_contains", m->params.body_contains);
     text_add_char(out, '}');
 }
 

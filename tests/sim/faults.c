@@ -49,10 +49,7 @@ void fault_unref(struct fault *rule)
 {
     if (rule == NULL || --rule->refs > 0)
         return;
-    free(rule->match.account);
-    free(rule->match.to);
-    free(rule->match.from);
-    free(rule->match.body_contains);
+    match_release(&rule->match.params);
     free(rule->match.method);
     free(rule->body);
     free(rule->content_type);
@@ -101,11 +98,6 @@ const struct fault *faults_get(const struct faults *f, size_t index)
     return f->rules[index];
 }
 
-static bool equal_or_any(const char *wanted, const char *actual)
-{
-    return wanted == NULL || (actual != NULL && strcmp(wanted, actual) == 0);
-}
-
 static bool fits(const struct fault *rule, const struct fault_subject *subject)
 {
     const struct fault_match *m = &rule->match;
@@ -114,11 +106,7 @@ static bool fits(const struct fault *rule, const struct fault_subject *subject)
             ? strcmp(subject->method, "POST") != 0
             : strcmp(m->method, "ANY") != 0 && strcmp(m->method, subject->method) != 0)
         return false;
-    if (!equal_or_any(m->account, subject->account) || !equal_or_any(m->to, subject->to) ||
-        !equal_or_any(m->from, subject->from))
-        return false;
-    if (m->body_contains != NULL &&
-        (subject->body == NULL || strstr(subject->body, m->body_contains) == NULL))
+    if (!match_fits(&m->params, &subject->params))
         return false;
     /* The first request of a connection is safe from this one: clients repeat only on a reused
      * connection. */

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "match.h"
+
 enum fault_kind {
     FAULT_DELAY,
     FAULT_ACCEPT_THEN_DROP,
@@ -28,11 +30,10 @@ enum fault_kind {
     FAULT_KINDS
 };
 
-/* What a request must have; NULL matches everything. Strings are owned by the rule. */
+/* What a request must have. */
 struct fault_match {
-    char *account, *to, *from;
-    char *body_contains;
-    char *method; /* "ANY" matches every method */
+    struct match params;
+    char *method; /* owned; "ANY" matches every method, NULL is "POST" */
 };
 
 /* A rule. Counted references: a request that waits keeps its rule alive after the rule was removed.
@@ -55,9 +56,10 @@ struct fault {
     char *body, *content_type, *message, *retry_after;
 };
 
-/* What rules are matched against; any string may be NULL. */
+/* What rules are matched against. */
 struct fault_subject {
-    const char *account, *to, *from, *body, *method;
+    struct match_subject params;
+    const char *method;
     uint32_t nth; /* of the request on its connection, from 1 */
 };
 

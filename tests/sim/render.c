@@ -156,6 +156,14 @@ static void number_field(struct writer *w, const char *name, int value)
     end_field(w, name);
 }
 
+static void number_or_null_field(struct writer *w, const char *name, int value)
+{
+    if (value != 0)
+        number_field(w, name, value);
+    else
+        field(w, name, NULL);
+}
+
 /* Twilio writes numbers of media and segments as strings. */
 static void count_field(struct writer *w, const char *name, size_t value)
 {
@@ -218,21 +226,25 @@ static void message_fields(struct writer *w, const struct message *m, bool witho
         field(w, "sid", m->sid);
     date_field(w, "date_created", m->created_at);
     date_field(w, "date_updated", m->updated_at);
-    field(w, "date_sent", NULL);
+    if (m->sent_at != 0)
+        date_field(w, "date_sent", m->sent_at);
+    else
+        field(w, "date_sent", NULL);
     field(w, "account_sid", m->account);
-    field(w, "to", m->to);
+    field(w, "to", message_shown_to(m));
     field(w, "from", m->from);
     field(w, "messaging_service_sid", m->service);
-    field(w, "body", m->body);
+    field(w, "body", message_shown_body(m));
     field(w, "status", m->status);
-    count_field(w, "num_segments", (size_t)m->num_segments);
+    count_field(w, "num_segments",
+                strcmp(m->status, "accepted") == 0 ? 0 : (size_t)m->num_segments);
     count_field(w, "num_media", m->media_count);
     field(w, "direction", "outbound-api");
     field(w, "api_version", "2010-04-01");
     field(w, "price", NULL);
     field(w, "price_unit", "USD");
-    field(w, "error_code", NULL);
-    field(w, "error_message", NULL);
+    number_or_null_field(w, "error_code", m->error_code);
+    field(w, "error_message", m->error_message);
     uri_fields(w, m);
 }
 

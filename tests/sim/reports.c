@@ -113,6 +113,8 @@ static void add_message(struct text *out, const struct message *m)
     out->len--; /* the closing brace: there is more to say */
     text_add_string(out, ",\"created_at\":");
     add_seconds(out, m->created_at);
+    add_field(out, "sent_to", m->to);
+    add_field(out, "sent_body", m->body);
     text_add_string(out, ",\"media_urls\":[");
     for (size_t i = 0; i < m->media_count; i++) {
         if (i > 0)
@@ -160,7 +162,7 @@ void reports_faults(struct text *out, const struct faults *faults)
 }
 
 void reports_stats(struct text *out, const struct requests_log *log, const struct store *store,
-                   const struct http_server *server)
+                   const struct http_server *server, size_t lives, size_t callbacks)
 {
     uint32_t open, total;
     bool first = true;
@@ -168,8 +170,9 @@ void reports_stats(struct text *out, const struct requests_log *log, const struc
     http_server_connections(server, &open, &total);
     text_addf(out,
               "{\"requests\":%" PRIu64 ",\"messages\":%zu,\"connections_open\":%" PRIu32
-              ",\"connections_total\":%" PRIu32 ",\"by_status\":{",
-              requests_log_total(log), store_count(store), open, total);
+              ",\"connections_total\":%" PRIu32
+              ",\"lives_open\":%zu,\"callbacks_open\":%zu,\"by_status\":{",
+              requests_log_total(log), store_count(store), open, total, lives, callbacks);
     for (int status = 100; status < 600; status++) {
         uint64_t count = requests_log_count_status(log, status);
 

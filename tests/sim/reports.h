@@ -16,12 +16,14 @@
 bool reports_requests(struct text *out, const struct requests_log *log, uint64_t since,
                       uint64_t limit);
 /* An array of messages, oldest first, at most `limit`, with exactly this To and Body (NULL: any).
- * Each is Twilio's resource and "media_urls" and "created_at" (seconds). Returns whether there are
- * more. */
+ * Each is Twilio's resource and "media_urls", "created_at" (seconds), and "sent_to" and
+ * "sent_body", which is what a filter looks at: Twilio may have been told to hide them. Returns
+ * whether there are more. */
 bool reports_messages(struct text *out, const struct store *store, const char *to, const char *body,
                       uint64_t limit);
 void reports_faults(struct text *out, const struct faults *faults);
+/* `lives` and `callbacks`: how many are open. */
 void reports_stats(struct text *out, const struct requests_log *log, const struct store *store,
-                   const struct http_server *server);
+                   const struct http_server *server, size_t lives, size_t callbacks);
 
 #endif

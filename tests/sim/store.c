@@ -53,11 +53,16 @@ void store_discard(struct message *m)
     for (size_t i = 0; i < m->media_count; i++)
         free(m->media[i]);
     free(m->media);
+    free(m->error_message);
+    free(m->status);
     free(m->account);
     free(m->to);
     free(m->from);
     free(m->service);
     free(m->body);
+    free(m->shown_to);
+    free(m->shown_body);
+    free(m->callback);
     free(m);
 }
 
@@ -102,9 +107,50 @@ struct message *store_draft(struct store *s, const char *prefix)
     return m;
 }
 
-void store_touch(const struct store *s, struct message *m)
+static bool is_sent(const char *status)
 {
+    static const char *const sent[] = {"sent", "delivered", "undelivered", "read"};
+
+    for (size_t i = 0; i < sizeof(sent) / sizeof(sent[0]); i++) {
+        if (strcmp(sent[i], status) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void set(char **string, const char *value)
+{
+    free(*string);
+    *string = value == NULL ? NULL : text_copy(value);
+}
+
+void store_move(const struct store *s, struct message *m, const char *status, int error_code,
+                const char *error_message)
+{
+    set(&m->status, status);
+    set(&m->error_message, error_message);
+    m->error_code = error_code;
     m->updated_at = wall_now(s->wall);
+    if (m->sent_at == 0 && is_sent(status))
+        m->sent_at = m->updated_at;
+    if (m->from == NULL && strcmp(status, "accepted") != 0 && strcmp(status, "canceled") != 0)
+        m->from = text_copy(STORE_SERVICE_SENDER);
+}
+
+void store_redact(const struct store *s, struct message *m)
+{
+    set(&m->shown_body, "");
+    m->updated_at = wall_now(s->wall);
+}
+
+const char *message_shown_to(const struct message *m)
+{
+    return m->shown_to == NULL ? m->to : m->shown_to;
+}
+
+const char *message_shown_body(const struct message *m)
+{
+    return m->shown_body == NULL ? m->body : m->shown_body;
 }
 
 /* The key of a list. Neither part can contain a slash in its place: accounts are alphanumeric. */
@@ -134,7 +180,7 @@ void store_add(struct store *s, struct message *m)
     list_add(&s->all, m);
     map_put(&s->by_sid, m->sid, m);
     index_add(s, m->account, m);
-    index_add(s, index_key(key, sizeof(key), m->account, m->to), m);
+    index_add(s, index_key(key, sizeof(key), m->account, message_shown_to(m)), m);
 }
 
 const struct message *store_find_any(const struct store *s, const char *account, const char *sid)
@@ -144,11 +190,18 @@ const struct message *store_find_any(const struct store *s, const char *account,
     return m != NULL && strcmp(m->account, account) == 0 ? m : NULL;
 }
 
-struct message *store_find(const struct store *s, const char *account, const char *sid)
+struct message *store_find_sid(const struct store *s, const char *sid)
 {
     struct message *m = map_get(&s->by_sid, sid);
 
-    return m != NULL && !m->deleted && strcmp(m->account, account) == 0 ? m : NULL;
+    return m != NULL && !m->deleted ? m : NULL;
+}
+
+struct message *store_find(const struct store *s, const char *account, const char *sid)
+{
+    struct message *m = store_find_sid(s, sid);
+
+    return m != NULL && strcmp(m->account, account) == 0 ? m : NULL;
 }
 
 size_t store_count(const struct store *s)

@@ -34,6 +34,9 @@ struct twilio_api {
     struct faults *faults;
     struct requests_log *log;
     struct twilio_auth *auth;
+    struct opt_outs opt_outs;
+    struct callbacks *callbacks;
+    struct lives *lives;
     int64_t latency_ms;
     struct rng rng; /* for request ids */
     TAILQ_HEAD(, call) calls;
@@ -50,6 +53,8 @@ struct twilio_api *twilio_api_new(struct event_base *base, struct wall *wall)
     api->faults = faults_new();
     api->log = requests_log_new();
     api->auth = twilio_auth_new();
+    api->callbacks = callbacks_new(base, wall, api->auth);
+    api->lives = lives_new(base, api->store, api->callbacks);
     rng_init_random(&api->rng);
     TAILQ_INIT(&api->calls);
     return api;
@@ -83,6 +88,9 @@ static void drop_all_calls(struct twilio_api *api)
 void twilio_api_free(struct twilio_api *api)
 {
     drop_all_calls(api);
+    lives_free(api->lives);
+    callbacks_free(api->callbacks);
+    opt_outs_clear(&api->opt_outs);
     store_free(api->store);
     faults_free(api->faults);
     requests_log_free(api->log);
@@ -93,6 +101,9 @@ void twilio_api_free(struct twilio_api *api)
 void twilio_api_reset(struct twilio_api *api)
 {
     drop_all_calls(api);
+    lives_reset(api->lives);
+    callbacks_reset(api->callbacks);
+    opt_outs_clear(&api->opt_outs);
     store_reset(api->store);
     faults_clear(api->faults);
     requests_log_reset(api->log);
@@ -176,13 +187,16 @@ static void call_wait(struct call *c, int64_t ms)
 static void call_handle(struct call *c)
 {
     struct twilio_api *api = c->api;
+    struct twilio twilio = {.store = api->store, .auth = api->auth, .opt_outs = &api->opt_outs};
     int64_t wait = api->latency_ms;
 
     c->stage = CALL_ANSWERING;
     if (fault_reply_wants_handling(c->rule))
-        twilio_resource_handle(&c->reply, &c->req, api->store, api->auth);
-    if (c->reply.created != NULL)
+        twilio_resource_handle(&c->reply, &c->req, &twilio);
+    if (c->reply.created != NULL) {
         requests_log_set_sid(api->log, c->log_handle, c->reply.created->sid);
+        lives_start(api->lives, c->reply.created); /* whenever the answer comes, if at all */
+    }
     fault_reply_apply(&c->reply, c->rule, &c->req);
     if (c->rule != NULL && c->rule->kind == FAULT_DELAY && c->rule->accept_first)
         wait += c->rule->ms;
@@ -218,10 +232,10 @@ static void call_start(struct call *c)
 
 static struct fault *choose_rule(struct call *c)
 {
-    struct fault_subject subject = {.account = c->req.account,
-                                    .to = form_get(&c->req.params, "To"),
-                                    .from = form_get(&c->req.params, "From"),
-                                    .body = form_get(&c->req.params, "Body"),
+    struct fault_subject subject = {.params = {.account = c->req.account,
+                                               .to = form_get(&c->req.params, "To"),
+                                               .from = form_get(&c->req.params, "From"),
+                                               .body = form_get(&c->req.params, "Body")},
                                     .method = c->req.http->method,
                                     .nth = c->req.http->nth};
     struct fault *rule = faults_choose(c->api->faults, &subject);
@@ -291,4 +305,19 @@ struct requests_log *twilio_api_log(struct twilio_api *api)
 struct twilio_auth *twilio_api_auth(struct twilio_api *api)
 {
     return api->auth;
+}
+
+struct lives *twilio_api_lives(struct twilio_api *api)
+{
+    return api->lives;
+}
+
+struct callbacks *twilio_api_callbacks(struct twilio_api *api)
+{
+    return api->callbacks;
+}
+
+struct opt_outs *twilio_api_opt_outs(struct twilio_api *api)
+{
+    return &api->opt_outs;
 }

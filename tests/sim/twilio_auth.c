@@ -9,7 +9,9 @@
 #include "text.h"
 
 struct account {
-    char *sid, *token;
+    char *sid;
+    char *token;
+    bool required; /* any other password is wrong */
 };
 
 struct twilio_auth {
@@ -44,7 +46,7 @@ void twilio_auth_free(struct twilio_auth *auth)
     free(auth);
 }
 
-void twilio_auth_set(struct twilio_auth *auth, const char *account, const char *token)
+static struct account *set_token(struct twilio_auth *auth, const char *account, const char *token)
 {
     struct account *a = map_get(&auth->accounts, account);
 
@@ -55,6 +57,27 @@ void twilio_auth_set(struct twilio_auth *auth, const char *account, const char *
     }
     free(a->token);
     a->token = text_copy(token);
+    return a;
+}
+
+void twilio_auth_set(struct twilio_auth *auth, const char *account, const char *token)
+{
+    set_token(auth, account, token)->required = true;
+}
+
+void twilio_auth_learn(struct twilio_auth *auth, const char *account, const char *token)
+{
+    const char *known = twilio_auth_token(auth, account);
+
+    if (known == NULL || strcmp(known, token) != 0)
+        set_token(auth, account, token);
+}
+
+const char *twilio_auth_token(const struct twilio_auth *auth, const char *account)
+{
+    const struct account *a = map_get(&auth->accounts, account);
+
+    return a == NULL ? NULL : a->token;
 }
 
 bool twilio_auth_is_sid(const char *s, const char *prefix)
@@ -145,7 +168,8 @@ bool twilio_auth_check(const struct twilio_auth *auth, const char *account,
     }
     if (strcmp(c->user, account) != 0 && !twilio_auth_is_sid(c->user, "SK"))
         return render_set_error(ret_error, 401, 20003, "Authentication Error - invalid username");
-    if (*c->password == '\0' || (known != NULL && strcmp(known->token, c->password) != 0)) {
+    if (*c->password == '\0' ||
+        (known != NULL && known->required && strcmp(known->token, c->password) != 0)) {
         render_set_error(ret_error, 401, 20003, "Authenticate");
         ret_error->detail = "Your AccountSid or AuthToken was incorrect.";
         return false;

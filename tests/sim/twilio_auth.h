@@ -18,6 +18,11 @@ void twilio_auth_reset(struct twilio_auth *auth);
 /* From now on only `token` is right for `account`, both for the account itself and for its API
  * keys. */
 void twilio_auth_set(struct twilio_auth *auth, const char *account, const char *token);
+/* Takes note of a password that `account` itself has used and that was right: it is the auth token.
+ * It restricts nothing. */
+void twilio_auth_learn(struct twilio_auth *auth, const char *account, const char *token);
+/* The auth token, which callbacks are signed with; NULL if it is not known. Borrowed. */
+const char *twilio_auth_token(const struct twilio_auth *auth, const char *account);
 
 /* "AC" (or another prefix) and 32 letters or digits. */
 bool twilio_auth_is_sid(const char *s, const char *prefix);

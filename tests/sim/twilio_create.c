@@ -168,20 +168,89 @@ static bool check_media(const struct form *form, struct twilio_error *e)
     return true;
 }
 
-static bool check_options(const struct form *form, struct twilio_error *e)
+static bool check_opt_out(const struct form *form, const struct opt_outs *opt_outs,
+                          struct twilio_error *e)
 {
-    const char *validity = form_get_nonempty(form, "ValidityPeriod");
-    const char *callback = form_get_nonempty(form, "StatusCallback");
-    long seconds = 1;
-    char *end = NULL;
+    const char *to = form_get(form, "To");
 
-    if (validity != NULL)
-        seconds = strtol(validity, &end, 10);
-    if (seconds < 1 || seconds > 36000 || (end != NULL && *end != '\0'))
-        return render_set_error(e, 400, 21624, "The ValidityPeriod value %s is invalid.", validity);
-    if (callback != NULL && !is_media_url(callback))
+    if (opt_outs_has(opt_outs, form_get(form, "From"), to) ||
+        opt_outs_has(opt_outs, form_get(form, "MessagingServiceSid"), to))
+        return render_set_error(e, 400, 21610, "Attempt to send to unsubscribed recipient");
+    return true;
+}
+
+static bool is_callback_url(const char *url)
+{
+    const char *host;
+
+    if (!is_media_url(url))
+        return false;
+    host = strstr(url, "://") + 3;
+    return memchr(host, '_', strcspn(host, ":/?#")) == NULL;
+}
+
+static bool check_callback(const struct form *form, struct twilio_error *e)
+{
+    const char *callback = form_get_nonempty(form, "StatusCallback");
+
+    if (callback != NULL && !is_callback_url(callback))
         return render_set_error(e, 400, 21609, "The 'StatusCallback' URL %s is not a valid URL.",
                                 callback);
+    return true;
+}
+
+static bool check_validity(const struct form *form, struct twilio_error *e)
+{
+    const char *validity = form_get_nonempty(form, "ValidityPeriod");
+    char *end;
+    long seconds;
+
+    if (validity == NULL)
+        return true;
+    seconds = strtol(validity, &end, 10);
+    if (seconds < 1 || seconds > 36000 || *end != '\0')
+        return render_set_error(e, 400, 21624, "The ValidityPeriod value %s is invalid.", validity);
+    return true;
+}
+
+/* Parameters of which Twilio knows just two values. */
+static bool check_choices(const struct form *form, struct twilio_error *e)
+{
+    static const struct {
+        const char *name, *first, *second;
+        int code;
+    } choices[] = {{"ContentRetention", "retain", "discard", 30029},
+                   {"AddressRetention", "retain", "obfuscate", 30030},
+                   {"RiskCheck", "enable", "disable", 20422}};
+
+    for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
+        const char *value = form_get_nonempty(form, choices[i].name);
+
+        if (value != NULL && strcmp(value, choices[i].first) != 0 &&
+            strcmp(value, choices[i].second) != 0)
+            return render_set_error(e, 400, choices[i].code, "Invalid %s: %s", choices[i].name,
+                                    value);
+    }
+    return true;
+}
+
+static bool is_true(const struct form *form, const char *name)
+{
+    const char *value = form_get(form, name);
+
+    return value != NULL && strcasecmp(value, "true") == 0;
+}
+
+static bool check_options(const struct form *form, struct twilio_error *e)
+{
+    const char *application = form_get_nonempty(form, "ApplicationSid");
+
+    if (!check_callback(form, e) || !check_validity(form, e) || !check_choices(form, e))
+        return false;
+    if (application != NULL && !twilio_auth_is_sid(application, "AP"))
+        return render_set_error(e, 400, 20422, "Invalid ApplicationSid: %s", application);
+    if (is_true(form, "ShortenUrls") && form_get_nonempty(form, "MessagingServiceSid") == NULL)
+        return render_set_error(e, 400, 21619, "ShortenUrls requires a MessagingServiceSid.");
     return true;
 }
 
@@ -213,12 +282,53 @@ static void copy_media(struct message *m, const struct form *form)
         m->media[m->media_count++] = text_copy(url);
 }
 
+/* Twilio's own links in place of those in the body. */
+static char *shorten_urls(const char *body)
+{
+    struct text out = {0};
+    unsigned count = 0;
+
+    while (*body != '\0') {
+        if (strncasecmp(body, "http://", 7) == 0 || strncasecmp(body, "https://", 8) == 0) {
+            text_addf(&out, "https://twil.io/x%04u", ++count);
+            body += strcspn(body, " \t\r\n");
+        } else {
+            text_add_char(&out, *body++);
+        }
+    }
+    if (out.data == NULL)
+        return text_copy("");
+    return out.data;
+}
+
+static char *obfuscate(const char *to)
+{
+    char *shown = text_copy(to);
+    size_t len = strlen(shown);
+
+    for (size_t i = len < 4 ? 0 : len - 4; i < len; i++)
+        shown[i] = 'X';
+    return shown;
+}
+
+/* What Twilio is to forget of the message, or to change in it. */
+static void apply_privacy(struct message *m, const struct form *form)
+{
+    const char *content = form_get_nonempty(form, "ContentRetention");
+    const char *address = form_get_nonempty(form, "AddressRetention");
+
+    if (content != NULL && strcmp(content, "discard") == 0)
+        m->shown_body = text_copy("");
+    else if (is_true(form, "ShortenUrls"))
+        m->shown_body = shorten_urls(m->body);
+    if (address != NULL && strcmp(address, "obfuscate") == 0)
+        m->shown_to = obfuscate(m->to);
+}
+
 static struct message *draft(struct store *store, const char *account, const struct form *form)
 {
-    const char *as_mms = form_get(form, "SendAsMms");
     const char *body = form_get(form, "Body");
-    bool mms =
-        form_get(form, "MediaUrl") != NULL || (as_mms != NULL && strcasecmp(as_mms, "true") == 0);
+    bool mms = form_get(form, "MediaUrl") != NULL || is_true(form, "SendAsMms");
     struct message *m = store_draft(store, mms ? "MM" : "SM");
 
     m->account = text_copy(account);
@@ -228,19 +338,23 @@ static struct message *draft(struct store *store, const char *account, const str
     m->body = text_copy(body == NULL ? "" : body);
     if (form_get(form, "MediaUrl") != NULL)
         copy_media(m, form);
-    m->status = m->service == NULL ? "queued" : "accepted";
-    m->num_segments = m->service == NULL ? count_segments(m->body, mms) : 0;
+    m->callback = copy_or_null(form_get_nonempty(form, "StatusCallback"));
+    m->status = text_copy(m->service == NULL ? "queued" : "accepted");
+    m->num_segments = count_segments(m->body, mms);
+    apply_privacy(m, form);
     return m;
 }
 
-const struct message *twilio_create(struct store *store, const char *account,
-                                    const struct form *form, struct twilio_error *ret_error)
+struct message *twilio_create(struct store *store, const struct opt_outs *opt_outs,
+                              const char *account, const struct form *form,
+                              struct twilio_error *ret_error)
 {
     struct message *m;
 
     if (!check_presence(form, ret_error) || !check_to(form, ret_error) ||
-        !check_from(form, ret_error) || !check_body(form, ret_error) ||
-        !check_media(form, ret_error) || !check_options(form, ret_error))
+        !check_from(form, ret_error) || !check_opt_out(form, opt_outs, ret_error) ||
+        !check_body(form, ret_error) || !check_media(form, ret_error) ||
+        !check_options(form, ret_error))
         return NULL;
     m = draft(store, account, form);
     store_add(store, m);

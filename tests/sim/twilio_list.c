@@ -98,7 +98,7 @@ static bool wanted(const struct page *p, const struct message *m, bool dates)
         return false;
     if (!dates)
         return true;
-    render_day(m->created_at, day);
+    render_day(m->sent_at != 0 ? m->sent_at : m->created_at, day);
     return day_matches(p->query, day);
 }
 

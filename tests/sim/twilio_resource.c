@@ -46,11 +46,11 @@ static void wrong_method(struct reply *reply, const struct twilio_request *r)
     reply_set_error(reply, &e, r->format);
 }
 
-static void create(struct reply *reply, const struct twilio_request *r, struct store *store)
+static void create(struct reply *reply, const struct twilio_request *r, const struct twilio *twilio)
 {
     struct twilio_error e;
 
-    reply->created = twilio_create(store, r->account, &r->params, &e);
+    reply->created = twilio_create(twilio->store, twilio->opt_outs, r->account, &r->params, &e);
     if (reply->created == NULL)
         reply_set_error(reply, &e, r->format);
     else
@@ -58,14 +58,14 @@ static void create(struct reply *reply, const struct twilio_request *r, struct s
 }
 
 static void handle_messages(struct reply *reply, const struct twilio_request *r,
-                            struct store *store)
+                            const struct twilio *twilio)
 {
     if (strcmp(r->http->method, "POST") == 0) {
-        create(reply, r, store);
+        create(reply, r, twilio);
     } else if (strcmp(r->http->method, "GET") == 0) {
         reply->status = 200;
         reply->content_type = render_content_type(r->format);
-        twilio_list(&reply->body, store, r->account, r->http->path, &r->params, r->format);
+        twilio_list(&reply->body, twilio->store, r->account, r->http->path, &r->params, r->format);
     } else {
         wrong_method(reply, r);
     }
@@ -77,10 +77,9 @@ static void update(struct store *store, struct message *m, const struct form *pa
     const char *status = form_get(params, "Status");
 
     if (form_get(params, "Body") != NULL)
-        m->body[0] = '\0';
+        store_redact(store, m);
     if (status != NULL && strcmp(status, "canceled") == 0)
-        m->status = "canceled";
-    store_touch(store, m);
+        store_move(store, m, "canceled", 0, NULL);
 }
 
 static void handle_message(struct reply *reply, const struct twilio_request *r, struct store *store)
@@ -102,17 +101,32 @@ static void handle_message(struct reply *reply, const struct twilio_request *r, 
     }
 }
 
+/* With an API key, the password is not the account's own. */
+static void learn_token(const struct twilio_request *r, struct twilio_auth *auth)
+{
+    if (strcmp(r->credentials.user, r->account) == 0)
+        twilio_auth_learn(auth, r->account, r->credentials.password);
+}
+
+static void handle_authorized(struct reply *reply, const struct twilio_request *r,
+                              const struct twilio *twilio)
+{
+    learn_token(r, twilio->auth);
+    if (r->route == ROUTE_MESSAGES)
+        handle_messages(reply, r, twilio);
+    else
+        handle_message(reply, r, twilio->store);
+}
+
 void twilio_resource_handle(struct reply *reply, const struct twilio_request *r,
-                            struct store *store, const struct twilio_auth *auth)
+                            const struct twilio *twilio)
 {
     struct twilio_error e;
 
     if (r->route == ROUTE_UNKNOWN || !twilio_auth_is_sid(r->account, "AC"))
         not_found(reply, r);
-    else if (!twilio_auth_check(auth, r->account, &r->credentials, &e))
+    else if (!twilio_auth_check(twilio->auth, r->account, &r->credentials, &e))
         reply_set_error(reply, &e, r->format);
-    else if (r->route == ROUTE_MESSAGES)
-        handle_messages(reply, r, store);
     else
-        handle_message(reply, r, store);
+        handle_authorized(reply, r, twilio);
 }
