@@ -22,7 +22,7 @@ static bool short_code(const char *text)
     return length >= 3 && length <= 8 && strspn(text, DIGITS) == length;
 }
 
-static bool alphanumeric(const char *text)
+bool e164_alphanumeric(const char *text)
 {
     size_t length = strlen(text);
 
@@ -32,5 +32,5 @@ static bool alphanumeric(const char *text)
 
 bool e164_valid_sender(const char *text)
 {
-    return e164_valid(text) || short_code(text) || alphanumeric(text);
+    return e164_valid(text) || short_code(text) || e164_alphanumeric(text);
 }

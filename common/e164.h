@@ -14,4 +14,7 @@ bool e164_valid(const char *text);
  */
 bool e164_valid_sender(const char *text);
 
+/* True if `text` is an alphanumeric sender ID, as above. Such a sender can't send MMS. */
+bool e164_alphanumeric(const char *text);
+
 #endif

@@ -17,6 +17,12 @@
  */
 bool url_public(const char *url, char *why, size_t why_size);
 
+/*
+ * True if `url` may be given to Twilio as a status callback: http or https, no userinfo, no
+ * underscore in its host (Messages resource, StatusCallback). Otherwise `why` gets a few words.
+ */
+bool url_callback(const char *url, char *why, size_t why_size);
+
 /* True if the host of `url` is loopback: localhost, 127.0.0.0/8 or ::1. */
 bool url_loopback(const char *url);
 

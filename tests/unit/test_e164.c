@@ -57,6 +57,9 @@ static void judges_numbers_and_senders(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         check_int(cases[i].text, e164_valid(cases[i].text), cases[i].number);
         check_int(cases[i].text, e164_valid_sender(cases[i].text), cases[i].sender);
+        /* The other kinds have no letter. */
+        check_int(cases[i].text, e164_alphanumeric(cases[i].text),
+                  cases[i].sender && strpbrk(cases[i].text, "Aa") != NULL);
     }
 }
 
