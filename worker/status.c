@@ -1,0 +1,50 @@
+#include "worker/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Twilio gives no order of arrival: a later status may come before an earlier one. */
+static const struct {
+    const char *name;
+    int rank;
+    bool final;
+} statuses[] = {
+    {"accepted", 10, false}, {"scheduled", 10, false},  {"queued", 20, false},
+    {"sending", 30, false},  {"sent", 40, false},       {"partially_delivered", 50, false},
+    {"delivered", 60, true}, {"undelivered", 60, true}, {"failed", 60, true},
+    {"canceled", 60, true},  {"read", 70, true},
+};
+
+/* It can't hold up a final status, and nothing else goes back behind it. */
+#define UNKNOWN_RANK 55
+
+int status_rank(const char *name)
+{
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        if (strcmp(statuses[i].name, name) == 0)
+            return statuses[i].rank;
+    }
+    return UNKNOWN_RANK;
+}
+
+bool status_is_final(const char *name)
+{
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        if (strcmp(statuses[i].name, name) == 0)
+            return statuses[i].final;
+    }
+    return false;
+}
+
+void status_free(struct status *status)
+{
+    if (status == NULL)
+        return;
+    free(status->destination_id);
+    free(status->error_message);
+    free(status->from);
+    free(status->to);
+    free(status->messaging_service_sid);
+    free(status->parameters);
+    free(status);
+}
