@@ -7,10 +7,16 @@
 
 #include "common/backoff.h"
 #include "common/clock.h"
+#include "common/mem.h"
 #include "worker/pace.h"
+#include "worker/verdicts.h"
 
-/* A destination in trouble is tried again after 10 s, 20 s, … 10 minutes. */
+/*
+ * A destination in trouble is tried again after 10 s, 20 s, … 10 minutes. One that is merely too
+ * much at a time begins with 1 s, 2 s, …: that may be over in a moment.
+ */
 #define PARK_BASE (10 * CLOCK_SECOND)
+#define BUSY_BASE (1 * CLOCK_SECOND)
 #define PARK_MAX  (600 * CLOCK_SECOND)
 
 void delivery_free(struct delivery *delivery)
@@ -28,6 +34,7 @@ void delivery_free(struct delivery *delivery)
     free(delivery->timing);
     free(delivery->resolution);
     free(delivery->was);
+    free(delivery->account_sid);
     free(delivery);
 }
 
@@ -39,32 +46,44 @@ void delivery_random_id(unsigned char ret_id[16])
     ret_id[8] = (unsigned char)((ret_id[8] & 0x3f) | 0x80);
 }
 
-static void give_up(struct delivery *delivery, const char *why)
+static void append_words(struct verdict *verdict, const char *words)
 {
-    struct verdict *verdict = &delivery->verdict;
     size_t length = strlen(verdict->error_message);
 
-    verdict->outcome = OUTCOME_FAILED;
-    delivery->state = "failed";
     snprintf(verdict->error_message + length, sizeof verdict->error_message - length, "%s%s",
-             length > 0 ? "; " : "", why);
+             length > 0 ? "; " : "", words);
+}
+
+static void give_up(struct delivery *delivery, const char *why)
+{
+    delivery->verdict.outcome = OUTCOME_FAILED;
+    delivery->state = "failed";
+    append_words(&delivery->verdict, why);
 }
 
 static void park(struct delivery *delivery, int64_t now)
 {
     const struct verdict *verdict = &delivery->verdict;
-    int64_t pause = backoff_exponential(PARK_BASE, PARK_MAX,
+    int64_t pause = backoff_exponential(verdict->busy ? BUSY_BASE : PARK_BASE, PARK_MAX,
                                         delivery->trouble > 0 ? (unsigned)delivery->trouble : 0);
 
     if (pause < verdict->retry_after)
         pause = verdict->retry_after;
-    delivery->state = "pending";
-    delivery->keeps_place = true;
     delivery->parked_until = now + pause;
-    delivery->next_attempt_at = now + pause;
 }
 
-/* It is not this worker's turn: whoever is next may try, a slot later. */
+/*
+ * What it met is not its own fault: it waits with its destination, and nothing is spent. It stays
+ * first in the queue, unless others may fare better: then another one is the next probe.
+ */
+static void wait_parked(struct delivery *delivery)
+{
+    delivery->state = "pending";
+    delivery->keeps_place = !delivery->verdict.varies;
+    delivery->next_attempt_at = delivery->parked_until;
+}
+
+/* It keeps its place, for the next slot: in this worker's hands or another's. */
 static void pass_on(struct delivery *delivery, int64_t now)
 {
     int64_t next_slot_at = delivery->slot_at + PACE_SPACING;
@@ -91,11 +110,47 @@ static void try_again(struct delivery *delivery, int64_t now)
     }
 }
 
+static void settle_retry(struct delivery *delivery, int64_t now)
+{
+    switch (delivery->verdict.scope) {
+    case SCOPE_MESSAGE:
+        if (delivery->falls_back)
+            pass_on(delivery, now);
+        else
+            try_again(delivery, now);
+        break;
+    case SCOPE_DESTINATION:
+    case SCOPE_ACCOUNT:
+        park(delivery, now);
+        if (delivery->verdict.busy)
+            try_again(delivery, now);
+        else
+            wait_parked(delivery);
+        break;
+    case SCOPE_WORKER:
+        pass_on(delivery, now);
+        break;
+    }
+}
+
+/* It can't go there as MMS: the next slot is its own, as SMS. That is no retry, and spends none. */
+static void fall_back(struct delivery *delivery)
+{
+    struct verdict *verdict = &delivery->verdict;
+
+    verdict->outcome = OUTCOME_RETRY;
+    verdict->scope = SCOPE_MESSAGE;
+    append_words(verdict, "sent as SMS in the next slot");
+    delivery->falls_back = true;
+}
+
 void delivery_settle(struct delivery *delivery, int64_t now)
 {
     const struct verdict *verdict = &delivery->verdict;
 
     delivery_random_id(delivery->result_id);
+    if (verdict->no_mms && delivery->sms_fallback)
+        fall_back(delivery);
     delivery->well = verdict->scope == SCOPE_MESSAGE && verdict->http_status != 0 &&
                      verdict->outcome != OUTCOME_UNKNOWN && delivery->trouble > 0;
     switch (verdict->outcome) {
@@ -104,12 +159,7 @@ void delivery_settle(struct delivery *delivery, int64_t now)
         delivery->budget_spent++;
         break;
     case OUTCOME_RETRY:
-        if (verdict->scope == SCOPE_DESTINATION)
-            park(delivery, now);
-        else if (verdict->scope == SCOPE_WORKER)
-            pass_on(delivery, now);
-        else
-            try_again(delivery, now);
+        settle_retry(delivery, now);
         break;
     case OUTCOME_FAILED:
         delivery->state = "failed";
@@ -123,6 +173,15 @@ void delivery_settle(struct delivery *delivery, int64_t now)
         delivery->state = "expired";
         break;
     }
+}
+
+/* A failed attempt has no resend ahead of it, unless somebody orders one. */
+static const char *advice_of_absent(const struct delivery *delivery)
+{
+    if (strcmp(delivery->state, "failed") == 0)
+        return "Send the event again under a new event_id if it still matters; Twilio does not "
+               "have the message.";
+    return "Nothing for now; Twilio does not have the message, and the worker sends it again.";
 }
 
 static void resolve_absent(struct delivery *delivery, int64_t now)
@@ -150,6 +209,7 @@ void delivery_resolve(struct delivery *delivery, enum found found, int64_t now)
     switch (found) {
     case FOUND_MESSAGE:
         verdict->outcome = OUTCOME_ACCEPTED;
+        verdict->advice = NULL;
         verdict->error_message[0] = '\0';
         verdict->error_code = 0;
         delivery->state = "accepted";
@@ -157,9 +217,11 @@ void delivery_resolve(struct delivery *delivery, enum found found, int64_t now)
     case FOUND_NOTHING:
         verdict->outcome = OUTCOME_RETRY;
         resolve_absent(delivery, now);
+        verdict->advice = advice_of_absent(delivery);
         break;
     case FOUND_DOUBT:
         verdict->outcome = OUTCOME_UNKNOWN;
+        verdict->advice = verdicts_advice("UNKNOWN");
         delivery->state = "unknown";
         delivery->given_up = true;
         break;
@@ -171,9 +233,17 @@ void delivery_doubt(struct delivery *delivery)
     struct verdict *verdict = &delivery->verdict;
 
     snprintf(verdict->error_message, sizeof verdict->error_message,
-             "the answer names message %s, which another attempt has", verdict->message_sid);
+             "the %s names message %s, which another attempt has",
+             delivery->told ? "status callback" : "answer", verdict->message_sid);
     verdict->outcome = OUTCOME_UNKNOWN;
     verdict->reason = "MESSAGE_TAKEN";
+    verdict->advice = verdicts_advice(delivery->told ? "UNKNOWN" : verdict->reason);
+    if (delivery->told) {
+        free(delivery->resolution);
+        delivery->resolution = mem_printf("unknown for good (%s), a person has to decide: %s",
+                                          delivery->was, verdict->error_message);
+        delivery->given_up = true;
+    }
     verdict->message_sid[0] = '\0';
     verdict->message_status[0] = '\0';
     delivery->state = "unknown";

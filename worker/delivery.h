@@ -35,6 +35,8 @@ struct delivery {
     int64_t reserved_until; /* the destination's next slot, until the start is confirmed */
     int64_t lease_until;
     int64_t config_of; /* when the destination's row had been changed last */
+    bool as_sms;       /* Twilio has refused it as MMS */
+    bool sms_fallback; /* then it may go as SMS */
     struct retry_policy policy;
     struct twilio_request request; /* empty if it was refused before it could be built */
 
@@ -47,6 +49,7 @@ struct delivery {
     int64_t next_attempt_at; /* 0: none */
     int64_t parked_until;    /* 0: the destination isn't parked */
     bool keeps_place;        /* in the queue: pending again as if nothing had been tried */
+    bool falls_back;         /* it is sent as SMS from now on */
     char *response_body;     /* these three: NULL if there was no answer */
     char *response_headers;
     char *timing;
@@ -56,6 +59,8 @@ struct delivery {
     char *resolution;     /* in words: how it came to its outcome; NULL: no such look */
     char *was;            /* the reason why it was unknown */
     int64_t lookup_lease; /* what its row must have */
+    char *account_sid;    /* of a message that was found */
+    bool told;            /* Twilio's own callback says which message it made */
     bool given_up;        /* it stays unknown, a person has to decide */
     bool stands;          /* committed as it is here, and not overtaken by something else */
 
@@ -69,7 +74,8 @@ void delivery_free(struct delivery *delivery);
 /*
  * Turns the verdict into what happens next: `state`, `budget_spent`, `next_attempt_at`,
  * `parked_until`, `keeps_place`, `well`; a verdict of retry whose budget is used up becomes failed.
- * `now` is the database's clock. Also gives the attempt its result_id.
+ * A busy one that failed parks its destination all the same. `now` is the database's clock. Also
+ * gives the attempt its result_id.
  */
 void delivery_settle(struct delivery *delivery, int64_t now);
 
@@ -91,6 +97,7 @@ void delivery_resolve(struct delivery *delivery, enum found found, int64_t now);
 
 /*
  * Makes an accepted attempt an unknown one: the message that the answer names is another attempt's.
+ * If it is a callback that names it (`told`), it is left to a person: it would be told again.
  */
 void delivery_doubt(struct delivery *delivery);
 

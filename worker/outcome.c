@@ -11,86 +11,9 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/utf8.h"
+#include "worker/verdicts.h"
 
 #define RETRY_AFTER_MAX (3600 * CLOCK_SECOND)
-
-struct rule {
-    int code;
-    enum outcome outcome;
-    enum scope scope;
-    const char *reason;
-};
-
-/*
- * Twilio's error codes (https://www.twilio.com/docs/api/errors). A code decides before the HTTP
- * status does: 21611 is a 429 like 20429, and means something else. Only codes that a create
- * request is answered with stand here; codes that a message gets later are another matter.
- */
-static const struct rule rules[] = {
-    /* The account or its credentials. */
-    {10001, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_INACTIVE"},
-    {20003, OUTCOME_RETRY, SCOPE_DESTINATION, "AUTHENTICATION_FAILED"},
-    {20005, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_INACTIVE"},
-    {20006, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCESS_DENIED"},
-    {20008, OUTCOME_RETRY, SCOPE_DESTINATION, "TEST_CREDENTIALS"},
-    {20403, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_CLOSED"},
-    {20404, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_NOT_FOUND"},
-    {20426, OUTCOME_RETRY, SCOPE_DESTINATION, "UPGRADE_REQUIRED"},
-    {30002, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_SUSPENDED"},
-    {30037, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_DISABLED"},
-    {30454, OUTCOME_RETRY, SCOPE_DESTINATION, "DAILY_LIMIT"},
-    {63038, OUTCOME_RETRY, SCOPE_DESTINATION, "DAILY_LIMIT"},
-    {70051, OUTCOME_RETRY, SCOPE_DESTINATION, "API_KEY_RESTRICTED"},
-    {90010, OUTCOME_RETRY, SCOPE_DESTINATION, "ACCOUNT_INACTIVE"},
-    /* The sender, the messaging service, or another setting of the row. */
-    {21212, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_INVALID"},
-    {21408, OUTCOME_RETRY, SCOPE_DESTINATION, "REGION_NOT_ENABLED"},
-    {21601, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_CAPABLE"},
-    {21603, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_MISSING"},
-    {21606, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_CAPABLE"},
-    {21607, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_TRIAL_NUMBER"},
-    {21609, OUTCOME_RETRY, SCOPE_DESTINATION, "STATUS_CALLBACK_INVALID"},
-    {21611, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_QUEUE_FULL"},
-    {21616, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_AMBIGUOUS"},
-    {21621, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_CAPABLE"},
-    {21622, OUTCOME_RETRY, SCOPE_DESTINATION, "MMS_NOT_ENABLED"},
-    {21624, OUTCOME_RETRY, SCOPE_DESTINATION, "VALIDITY_PERIOD_INVALID"},
-    {21659, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_INVALID"},
-    {21660, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_OWNED"},
-    {21661, OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_NOT_CAPABLE"},
-    {21701, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_SERVICE_NOT_FOUND"},
-    {21702, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_SERVICE_UNAVAILABLE"},
-    {21704, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_SERVICE_EMPTY"},
-    {21705, OUTCOME_RETRY, SCOPE_DESTINATION, "MESSAGING_SERVICE_INVALID"},
-    /* This message's recipient or content. */
-    {20422, OUTCOME_FAILED, SCOPE_MESSAGE, "PARAMETER_INVALID"},
-    {21211, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_INVALID"},
-    {21214, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_UNREACHABLE"},
-    {21217, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_INVALID"},
-    {21265, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_IS_SHORT_CODE"},
-    {21266, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_IS_SENDER"},
-    {21602, OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_REQUIRED"},
-    {21604, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_MISSING"},
-    {21608, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_NOT_VERIFIED"},
-    {21610, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_OPTED_OUT"},
-    {21612, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_UNREACHABLE"},
-    {21614, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_NOT_MOBILE"},
-    {21617, OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_TOO_LONG"},
-    {21618, OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_REFUSED"},
-    {21619, OUTCOME_FAILED, SCOPE_MESSAGE, "CONTENT_REQUIRED"},
-    {21620, OUTCOME_FAILED, SCOPE_MESSAGE, "MEDIA_URL_INVALID"},
-    {21623, OUTCOME_FAILED, SCOPE_MESSAGE, "MEDIA_URLS_COUNT"},
-    {21635, OUTCOME_FAILED, SCOPE_MESSAGE, "RECIPIENT_IS_LANDLINE"},
-    {21703, OUTCOME_FAILED, SCOPE_MESSAGE, "MESSAGING_SERVICE_NOT_CAPABLE"},
-    /* "Never processed and always safe to retry" (error page 20429). */
-    {20429, OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS"},
-    {63017, OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS"},
-    {63018, OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS"},
-    /* "POST requests are not idempotent" (error page 20500). */
-    {20500, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "SERVER_ERROR"},
-    {20503, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "SERVER_ERROR"},
-    {20504, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "SERVER_ERROR"},
-};
 
 const char *outcome_name(enum outcome outcome)
 {
@@ -116,6 +39,7 @@ static void decide(struct verdict *verdict, enum outcome outcome, enum scope sco
     verdict->outcome = outcome;
     verdict->scope = scope;
     verdict->reason = reason;
+    verdict->advice = reason != NULL ? verdicts_advice(reason) : NULL;
     if (verdict->error_message[0] == '\0' && message != NULL)
         set_message(verdict, message);
 }
@@ -137,15 +61,6 @@ bool outcome_is_message_sid(const char *text)
 bool outcome_is_message_status(const char *text)
 {
     return strlen(text) < sizeof((struct verdict *)0)->message_status && !utf8_has_control(text);
-}
-
-static const struct rule *find_rule(int code)
-{
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (rules[i].code == code)
-            return &rules[i];
-    }
-    return NULL;
 }
 
 /* What Twilio's error body says, if it is one. */
@@ -176,13 +91,22 @@ static void judge_success(const json_t *answer, struct verdict *verdict)
     decide(verdict, OUTCOME_ACCEPTED, SCOPE_MESSAGE, NULL, NULL);
 }
 
+static void judge_code(const struct verdict_rule *rule, struct verdict *verdict)
+{
+    decide(verdict, rule->outcome, rule->scope, rule->reason, rule->reason);
+    verdict->advice = rule->advice;
+    verdict->busy = rule->busy;
+    verdict->varies = rule->varies;
+    verdict->no_mms = rule->no_mms;
+}
+
 /* Codes are added without notice; the HTTP status decides about those that we don't know. */
 static void judge_status(int status, struct verdict *verdict)
 {
     switch (status) {
     case 401:
     case 403:
-        decide(verdict, OUTCOME_RETRY, SCOPE_DESTINATION, "AUTHENTICATION_FAILED",
+        decide(verdict, OUTCOME_RETRY, SCOPE_ACCOUNT, "AUTHENTICATION_FAILED",
                "the credentials were refused");
         return;
     case 404:
@@ -197,8 +121,11 @@ static void judge_status(int status, struct verdict *verdict)
         decide(verdict, OUTCOME_UNKNOWN, SCOPE_MESSAGE, "TIMEOUT", "the server timed out");
         return;
     case 425:
+        decide(verdict, OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", "too early");
+        return;
     case 429:
-        decide(verdict, OUTCOME_RETRY, SCOPE_MESSAGE, "TOO_MANY_REQUESTS", "too many requests");
+        decide(verdict, OUTCOME_RETRY, SCOPE_ACCOUNT, "TOO_MANY_REQUESTS", "too many requests");
+        verdict->busy = true;
         return;
     default:
         break;
@@ -219,7 +146,7 @@ static void judge_status(int status, struct verdict *verdict)
 
 static void judge_answer(const struct http_response *response, struct verdict *verdict)
 {
-    const struct rule *rule;
+    const struct verdict_rule *rule;
     json_t *answer = NULL;
 
     json_parse(response->body, response->body_length, &answer, NULL, 0);
@@ -227,10 +154,11 @@ static void judge_answer(const struct http_response *response, struct verdict *v
         judge_success(answer, verdict);
     } else {
         read_error(answer, verdict);
-        rule = find_rule(verdict->error_code);
+        /* The code first: 21611 is a 429 like 20429, and means something else. */
+        rule = verdicts_of_code(verdict->error_code);
         /* A gateway's 5xx is not "not processed", whatever its body may look like. */
         if (rule != NULL && (response->status < 500 || rule->outcome == OUTCOME_UNKNOWN))
-            decide(verdict, rule->outcome, rule->scope, rule->reason, rule->reason);
+            judge_code(rule, verdict);
         else
             judge_status(response->status, verdict);
     }

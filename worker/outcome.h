@@ -20,6 +20,7 @@ enum outcome {
 enum scope {
     SCOPE_MESSAGE,     /* this message's: others may fare better */
     SCOPE_DESTINATION, /* the destination's: every message would end the same way: it is parked */
+    SCOPE_ACCOUNT,     /* the Twilio account's: of its destinations each is parked that meets it */
     SCOPE_WORKER       /* this worker's: nothing that it sends would get there; others' may */
 };
 
@@ -28,6 +29,11 @@ struct verdict {
     enum outcome outcome;
     enum scope scope;
     const char *reason; /* static, UPPER_SNAKE; NULL if accepted */
+    const char *advice; /* static: one sentence, what to do about it; NULL: nothing */
+    bool busy;          /* of SCOPE_ACCOUNT: too much at a time; short pauses, and the event's own
+                           retry policy counts it */
+    bool varies;        /* of SCOPE_DESTINATION: perhaps for some recipients only */
+    bool no_mms;        /* it can't be sent as MMS; as SMS it may (sms_fallback) */
     int http_status;    /* 0: no answer */
     int error_code;     /* Twilio's; 0: none */
     char error_message[512];
@@ -50,7 +56,7 @@ void outcome_judge(const struct http_response *response, int64_t now_unix,
 bool outcome_is_message_sid(const char *text);
 bool outcome_is_message_status(const char *text);
 
-/* A verdict of our own, without a request. */
+/* A verdict of our own, without a request. `reason` is static; its advice is verdicts_advice(). */
 void outcome_refuse(struct verdict *ret_verdict, enum outcome outcome, enum scope scope,
                     const char *reason, const char *message);
 

@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include "check_advice.h"
+
 #include "common/clock.h"
 #include "common/mem.h"
 #include "worker/delivery.h"
@@ -52,6 +54,8 @@ static void settles_each_outcome(void **state)
          OUTCOME_FAILED, 0, 0, true},
         {"parked", OUTCOME_RETRY, SCOPE_DESTINATION, "AUTHENTICATION_FAILED", 401, 0, "pending", 0,
          OUTCOME_RETRY, 10, 10, false},
+        {"parked, the account's", OUTCOME_RETRY, SCOPE_ACCOUNT, "ACCOUNT_SUSPENDED", 403, 4,
+         "pending", 4, OUTCOME_RETRY, 10, 10, false},
         {"parked, budget nearly used up", OUTCOME_RETRY, SCOPE_DESTINATION, "SENDER_QUEUE_FULL",
          429, 4, "pending", 4, OUTCOME_RETRY, 10, 10, false},
         {"parked, nothing sent", OUTCOME_RETRY, SCOPE_DESTINATION, "CONFIG_INVALID", 0, 0,
@@ -169,6 +173,72 @@ static void parked_pauses_grow_to_their_limit(void **state)
     }
 }
 
+/* Too much at a time: the destination pauses, and the event's own policy counts it all the same. */
+static void a_busy_account_parks_and_is_counted(void **state)
+{
+    static const struct {
+        const char *name;
+        int spent, trouble;
+        int64_t retry_after; /* seconds */
+        /* what is expected */
+        const char *state;
+        int64_t next, parked; /* seconds from now; next 0: none */
+    } cases[] = {
+        {"first", 0, 0, 0, "pending", 30, 1},
+        {"second", 1, 1, 0, "pending", 30, 2},
+        {"last but one", 3, 3, 0, "pending", 30, 8},
+        {"used up", 4, 4, 0, "failed", 0, 16},
+        {"after other trouble", 0, 6, 0, "pending", 30, 64},
+        {"nearly the limit", 0, 9, 0, "pending", 30, 512},
+        {"the limit", 0, 10, 0, "pending", 30, 600},
+        {"very much trouble", 0, INT32_MAX, 0, "pending", 30, 600},
+        {"asked for less", 0, 3, 7, "pending", 30, 8},
+        {"asked for more than the park", 0, 0, 7, "pending", 30, 7},
+        {"asked for more than both", 0, 0, 120, "pending", 120, 120},
+        {"asked for more than the limit", 0, 10, 3600, "pending", 3600, 3600},
+        {"asked for and used up", 4, 0, 120, "failed", 0, 120},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct delivery d = make(OUTCOME_RETRY, SCOPE_ACCOUNT, "TOO_MANY_REQUESTS", 429);
+        const char *name = cases[i].name;
+        bool failed = strcmp(cases[i].state, "failed") == 0;
+
+        d.verdict.busy = true;
+        d.verdict.retry_after = cases[i].retry_after * S;
+        d.budget_spent = cases[i].spent;
+        d.trouble = cases[i].trouble;
+        delivery_settle(&d, NOW);
+        check_string(name, d.state, cases[i].state);
+        check_int(name, d.verdict.outcome, failed ? OUTCOME_FAILED : OUTCOME_RETRY);
+        check_int(name, d.budget_spent, cases[i].spent + 1);
+        check_int(name, d.parked_until, NOW + cases[i].parked * S);
+        check_int(name, d.next_attempt_at, failed ? 0 : NOW + cases[i].next * S);
+        check_false(name, d.keeps_place);
+        check_false(name, d.well);
+        check_int(name, delivery_is_final(&d), failed);
+    }
+}
+
+/* A policy that doesn't list 429 is the event's own affair: its destination pauses all the same. */
+static void a_busy_account_parks_whatever_the_policy_lists(void **state)
+{
+    struct delivery d = make(OUTCOME_RETRY, SCOPE_ACCOUNT, "TOO_MANY_REQUESTS", 429);
+
+    (void)state;
+    d.verdict.busy = true;
+    d.policy.range_count = 1;
+    d.policy.ranges[0].from = 500;
+    d.policy.ranges[0].to = 599;
+    delivery_settle(&d, NOW);
+    assert_string_equal(d.state, "failed");
+    assert_string_equal(d.verdict.error_message,
+                        "given up: the retry policy does not list this HTTP status");
+    assert_int_equal(d.parked_until, NOW + 1 * S);
+    assert_int_equal(d.budget_spent, 1);
+}
+
 /* A second from slot to slot, however long the connection was waited for. */
 static void a_worker_out_of_reach_passes_on(void **state)
 {
@@ -255,6 +325,8 @@ static void trouble_ends_with_an_answer(void **state)
         {"refused here", OUTCOME_FAILED, SCOPE_MESSAGE, "BODY_TOO_LONG", 0, 3, false},
         {"expired", OUTCOME_EXPIRED, SCOPE_MESSAGE, "EXPIRED", 0, 3, false},
         {"parked again", OUTCOME_RETRY, SCOPE_DESTINATION, "AUTHENTICATION_FAILED", 401, 3, false},
+        {"parked again, the account's", OUTCOME_RETRY, SCOPE_ACCOUNT, "AUTHENTICATION_FAILED", 401,
+         3, false},
         {"not connected", OUTCOME_RETRY, SCOPE_WORKER, "NOT_CONNECTED", 0, 3, false},
     };
 
@@ -267,6 +339,169 @@ static void trouble_ends_with_an_answer(void **state)
         delivery_settle(&d, NOW);
         check_int(cases[i].name, d.well, cases[i].well);
     }
+}
+
+/* ---- SMS instead of MMS ---- */
+
+/* Twilio has refused it as MMS, by `code`; its destination wants SMS then. */
+static struct delivery make_no_mms(int code)
+{
+    const struct verdict_rule *rule = verdicts_of_code(code);
+    struct delivery d;
+
+    assert_non_null(rule);
+    d = make(rule->outcome, rule->scope, rule->reason, 400);
+    d.verdict.error_code = code;
+    d.verdict.advice = rule->advice;
+    d.verdict.no_mms = rule->no_mms;
+    d.sms_fallback = true;
+    return d;
+}
+
+static const int no_mms_codes[] = {21612, 21621, 21622, 21703, 30011};
+
+static void what_cannot_go_as_mms_falls_back(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(no_mms_codes); i++) {
+        struct delivery d = make_no_mms(no_mms_codes[i]);
+        const char *reason = d.verdict.reason, *advice = d.verdict.advice;
+        char name[32];
+
+        snprintf(name, sizeof name, "code %d", no_mms_codes[i]);
+        d.budget_spent = 3;
+        snprintf(d.verdict.error_message, sizeof d.verdict.error_message, "It is so.");
+        delivery_settle(&d, NOW);
+        check_int(name, d.verdict.outcome, OUTCOME_RETRY);
+        check_int(name, d.verdict.scope, SCOPE_MESSAGE);
+        check_string(name, d.state, "pending");
+        check_true(name, d.falls_back);
+        check_true(name, d.keeps_place);
+        check_int(name, d.next_attempt_at, NOW + 1 * S);
+        check_int(name, d.budget_spent, 3);
+        check_int(name, d.parked_until, 0);
+        check_false(name, d.well);
+        check_false(name, delivery_is_final(&d));
+        check_string(name, d.verdict.error_message, "It is so.; sent as SMS in the next slot");
+        /* What happened is still told as it was. */
+        check_string(name, d.verdict.reason, reason);
+        check_string(name, d.verdict.advice, advice);
+        check_int(name, d.verdict.error_code, no_mms_codes[i]);
+        check_int(name, d.verdict.http_status, 400);
+    }
+}
+
+/* Neither the policy's budget nor its list of statuses has a say: it is no retry. */
+static void falling_back_spends_nothing(void **state)
+{
+    (void)state;
+    for (int attempts = 1; attempts <= 3; attempts++) {
+        struct delivery d = make_no_mms(21612);
+
+        d.policy.attempts = attempts;
+        d.policy.range_count = 1;
+        d.policy.ranges[0].from = 500;
+        d.policy.ranges[0].to = 599;
+        d.budget_spent = attempts - 1;
+        delivery_settle(&d, NOW);
+        assert_string_equal(d.state, "pending");
+        assert_int_equal(d.budget_spent, attempts - 1);
+        assert_string_equal(d.verdict.error_message, "sent as SMS in the next slot");
+    }
+}
+
+/* A second from slot to slot, however long Twilio took to answer; a Retry-After isn't asked. */
+static void the_fallback_has_the_next_slot(void **state)
+{
+    static const struct {
+        int64_t after, next; /* the slot: when the answer came, when the next one may be */
+    } cases[] = {
+        {0, 1 * S},      {1, 1 * S}, {1 * S - 1, 1 * S}, {1 * S, 1 * S}, {1 * S + 1, 1 * S + 1},
+        {30 * S, 30 * S}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct delivery d = make_no_mms(21612);
+
+        delivery_settle(&d, NOW + cases[i].after);
+        check_int("next", d.next_attempt_at - NOW, cases[i].next);
+    }
+}
+
+/* Twilio has judged a message: what its destination was parked for is over. */
+static void falling_back_ends_trouble(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(no_mms_codes); i++) {
+        for (int trouble = 0; trouble < 3; trouble++) {
+            struct delivery d = make_no_mms(no_mms_codes[i]);
+            char name[48];
+
+            snprintf(name, sizeof name, "code %d, trouble %d", no_mms_codes[i], trouble);
+            d.trouble = trouble;
+            delivery_settle(&d, NOW);
+            check_int(name, d.well, trouble > 0);
+            check_int(name, d.parked_until, 0);
+            check_int(name, d.next_attempt_at, NOW + 1 * S);
+        }
+    }
+}
+
+static void without_the_wish_it_ends_as_ever(void **state)
+{
+    static const struct {
+        int code;
+        bool parks;
+    } cases[] = {{21612, false}, {21621, true}, {21622, true}, {21703, false}, {30011, false}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct delivery d = make_no_mms(cases[i].code);
+        char name[32];
+
+        snprintf(name, sizeof name, "code %d", cases[i].code);
+        /* Also of what was sent as SMS already: prepare.c. */
+        d.sms_fallback = false;
+        d.as_sms = i % 2 == 0;
+        delivery_settle(&d, NOW);
+        check_string(name, d.state, cases[i].parks ? "pending" : "failed");
+        check_int(name, d.verdict.outcome, cases[i].parks ? OUTCOME_RETRY : OUTCOME_FAILED);
+        check_int(name, d.verdict.scope, cases[i].parks ? SCOPE_DESTINATION : SCOPE_MESSAGE);
+        check_int(name, d.parked_until, cases[i].parks ? NOW + 10 * S : 0);
+        check_int(name, d.budget_spent, cases[i].parks ? 0 : 1);
+        check_false(name, d.falls_back);
+        check_string(name, d.verdict.error_message, "");
+    }
+}
+
+/* Only what Twilio refused as MMS, whatever the destination wants. */
+static void the_wish_alone_changes_nothing(void **state)
+{
+    static const enum outcome outcomes[] = {OUTCOME_ACCEPTED, OUTCOME_RETRY, OUTCOME_FAILED,
+                                            OUTCOME_UNKNOWN, OUTCOME_EXPIRED};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(outcomes); i++) {
+        struct delivery d = make(outcomes[i], SCOPE_MESSAGE, "TOO_MANY_REQUESTS", 429);
+
+        d.sms_fallback = true;
+        delivery_settle(&d, NOW);
+        check_int(outcome_name(outcomes[i]), d.verdict.outcome, outcomes[i]);
+        check_false(outcome_name(outcomes[i]), d.falls_back);
+        check_false(outcome_name(outcomes[i]), d.keeps_place);
+        check_string(outcome_name(outcomes[i]), d.verdict.error_message, "");
+    }
+}
+
+static void falling_back_keeps_a_long_message(void **state)
+{
+    struct delivery d = make_no_mms(21612);
+
+    (void)state;
+    memset(d.verdict.error_message, 'x', sizeof d.verdict.error_message - 1);
+    delivery_settle(&d, NOW);
+    assert_int_equal(strlen(d.verdict.error_message), sizeof d.verdict.error_message - 1);
+    assert_int_equal(d.verdict.error_message[sizeof d.verdict.error_message - 2], 'x');
 }
 
 static void result_ids_are_random_uuids(void **state)
@@ -304,9 +539,32 @@ static struct delivery make_unknown(char *was, int status, int spent)
     struct delivery d = make(OUTCOME_UNKNOWN, SCOPE_MESSAGE, NULL, status);
 
     d.was = was;
+    d.verdict.advice = "Old.";
     d.budget_spent = spent;
     snprintf(d.verdict.error_message, sizeof d.verdict.error_message, "Odd");
     return d;
+}
+
+#define ABSENT_AGAIN \
+    "Nothing for now; Twilio does not have the message, and the worker sends it again."
+#define ABSENT_FAILED                                                                          \
+    "Send the event again under a new event_id if it still matters; Twilio does not have the " \
+    "message."
+
+static const char *advice_of(enum found found, const char *delivery_state)
+{
+    if (found == FOUND_MESSAGE)
+        return NULL;
+    if (found == FOUND_DOUBT)
+        return verdicts_advice("UNKNOWN");
+    return strcmp(delivery_state, "failed") == 0 ? ABSENT_FAILED : ABSENT_AGAIN;
+}
+
+static void advice_of_a_second_look_is_as_every_other(void **state)
+{
+    (void)state;
+    check_advice("again", ABSENT_AGAIN);
+    check_advice("failed", ABSENT_FAILED);
 }
 
 static void resolves_what_was_unknown(void **state)
@@ -372,6 +630,7 @@ static void resolves_what_was_unknown(void **state)
         check_int(name, d.finished_at, NOW);
         check_int(name, d.given_up, cases[i].found == FOUND_DOUBT);
         check_int(name, delivery_is_final(&d), cases[i].final);
+        check_string(name, d.verdict.advice, advice_of(cases[i].found, cases[i].state));
     }
 }
 
@@ -490,6 +749,7 @@ static void doubt_makes_an_accepted_attempt_unknown(void **state)
         check_string(name, d.state, "unknown");
         check_int(name, d.verdict.outcome, OUTCOME_UNKNOWN);
         check_string(name, d.verdict.reason, "MESSAGE_TAKEN");
+        check_string(name, d.verdict.advice, verdicts_advice("MESSAGE_TAKEN"));
         check_string(name, d.verdict.message_sid, "");
         check_string(name, d.verdict.message_status, "");
         check_string(name, d.verdict.error_message,
@@ -553,12 +813,22 @@ int main(void)
         cmocka_unit_test(giving_up_keeps_a_long_message),
         cmocka_unit_test(the_budget_is_the_policy),
         cmocka_unit_test(parked_pauses_grow_to_their_limit),
+        cmocka_unit_test(a_busy_account_parks_and_is_counted),
+        cmocka_unit_test(a_busy_account_parks_whatever_the_policy_lists),
         cmocka_unit_test(a_worker_out_of_reach_passes_on),
         cmocka_unit_test(retry_after_is_never_shortened),
         cmocka_unit_test(the_policy_sets_the_pause),
         cmocka_unit_test(trouble_ends_with_an_answer),
+        cmocka_unit_test(what_cannot_go_as_mms_falls_back),
+        cmocka_unit_test(falling_back_spends_nothing),
+        cmocka_unit_test(the_fallback_has_the_next_slot),
+        cmocka_unit_test(falling_back_ends_trouble),
+        cmocka_unit_test(without_the_wish_it_ends_as_ever),
+        cmocka_unit_test(the_wish_alone_changes_nothing),
+        cmocka_unit_test(falling_back_keeps_a_long_message),
         cmocka_unit_test(result_ids_are_random_uuids),
         cmocka_unit_test(settling_gives_a_result_id),
+        cmocka_unit_test(advice_of_a_second_look_is_as_every_other),
         cmocka_unit_test(resolves_what_was_unknown),
         cmocka_unit_test(absence_follows_the_listed_statuses),
         cmocka_unit_test(absence_pauses_as_the_policy_says),

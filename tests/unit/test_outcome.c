@@ -1,5 +1,7 @@
 #include "check.h"
 
+#include "check_advice.h"
+
 #include "common/clock.h"
 #include "common/utf8.h"
 #include "worker/outcome.h"
@@ -10,6 +12,7 @@
 #define UNKNOWN  OUTCOME_UNKNOWN
 #define MESSAGE  SCOPE_MESSAGE
 #define DEST     SCOPE_DESTINATION
+#define ACCOUNT  SCOPE_ACCOUNT
 #define WORKER   SCOPE_WORKER
 
 #define MM   "MM0123456789abcdefABCDEF0123456789"
@@ -39,20 +42,20 @@ static const struct {
     enum scope scope;
     const char *reason;
 } codes[] = {
-    {403, 10001, RETRY, DEST, "ACCOUNT_INACTIVE"},
-    {401, 20003, RETRY, DEST, "AUTHENTICATION_FAILED"},
-    {403, 20005, RETRY, DEST, "ACCOUNT_INACTIVE"},
-    {403, 20006, RETRY, DEST, "ACCESS_DENIED"},
+    {403, 10001, RETRY, ACCOUNT, "ACCOUNT_INACTIVE"},
+    {401, 20003, RETRY, ACCOUNT, "AUTHENTICATION_FAILED"},
+    {403, 20005, RETRY, ACCOUNT, "ACCOUNT_INACTIVE"},
+    {403, 20006, RETRY, ACCOUNT, "ACCESS_DENIED"},
     {403, 20008, RETRY, DEST, "TEST_CREDENTIALS"},
-    {403, 20403, RETRY, DEST, "ACCOUNT_CLOSED"},
+    {403, 20403, RETRY, ACCOUNT, "ACCOUNT_CLOSED"},
     {404, 20404, RETRY, DEST, "ACCOUNT_NOT_FOUND"},
     {426, 20426, RETRY, DEST, "UPGRADE_REQUIRED"},
-    {403, 30002, RETRY, DEST, "ACCOUNT_SUSPENDED"},
-    {400, 30037, RETRY, DEST, "MESSAGING_DISABLED"},
-    {429, 30454, RETRY, DEST, "DAILY_LIMIT"},
-    {429, 63038, RETRY, DEST, "DAILY_LIMIT"},
-    {403, 70051, RETRY, DEST, "API_KEY_RESTRICTED"},
-    {403, 90010, RETRY, DEST, "ACCOUNT_INACTIVE"},
+    {403, 30002, RETRY, ACCOUNT, "ACCOUNT_SUSPENDED"},
+    {400, 30037, RETRY, ACCOUNT, "MESSAGING_DISABLED"},
+    {429, 30454, RETRY, ACCOUNT, "DAILY_LIMIT"},
+    {429, 63038, RETRY, ACCOUNT, "DAILY_LIMIT"},
+    {403, 70051, RETRY, ACCOUNT, "API_KEY_RESTRICTED"},
+    {403, 90010, RETRY, ACCOUNT, "ACCOUNT_INACTIVE"},
     {400, 21212, RETRY, DEST, "SENDER_INVALID"},
     {400, 21408, RETRY, DEST, "REGION_NOT_ENABLED"},
     {400, 21601, RETRY, DEST, "SENDER_NOT_CAPABLE"},
@@ -91,12 +94,51 @@ static const struct {
     {400, 21623, FAILED, MESSAGE, "MEDIA_URLS_COUNT"},
     {400, 21635, FAILED, MESSAGE, "RECIPIENT_IS_LANDLINE"},
     {400, 21703, FAILED, MESSAGE, "MESSAGING_SERVICE_NOT_CAPABLE"},
-    {429, 20429, RETRY, MESSAGE, "TOO_MANY_REQUESTS"},
-    {429, 63017, RETRY, MESSAGE, "TOO_MANY_REQUESTS"},
-    {429, 63018, RETRY, MESSAGE, "TOO_MANY_REQUESTS"},
+    {429, 20429, RETRY, ACCOUNT, "TOO_MANY_REQUESTS"},
+    {429, 63017, RETRY, ACCOUNT, "TOO_MANY_REQUESTS"},
+    {429, 63018, RETRY, ACCOUNT, "TOO_MANY_REQUESTS"},
     {500, 20500, UNKNOWN, MESSAGE, "SERVER_ERROR"},
     {503, 20503, UNKNOWN, MESSAGE, "SERVER_ERROR"},
     {500, 20504, UNKNOWN, MESSAGE, "SERVER_ERROR"},
+    /* Codes that a message usually gets later, should a create ever be answered with them. */
+    {400, 11200, FAILED, MESSAGE, "FETCH_FAILED"},
+    {400, 11210, FAILED, MESSAGE, "FETCH_FAILED"},
+    {400, 11220, FAILED, MESSAGE, "FETCH_FAILED"},
+    {400, 11751, FAILED, MESSAGE, "MEDIA_TOO_LARGE"},
+    {400, 12300, FAILED, MESSAGE, "MEDIA_TYPE_INVALID"},
+    {400, 14107, RETRY, MESSAGE, "PAIR_RATE_LIMIT"},
+    {400, 30001, RETRY, DEST, "SENDER_QUEUE_FULL"},
+    {400, 30003, FAILED, MESSAGE, "HANDSET_UNREACHABLE"},
+    {400, 30004, FAILED, MESSAGE, "MESSAGE_BLOCKED"},
+    {400, 30005, FAILED, MESSAGE, "HANDSET_UNKNOWN"},
+    {400, 30006, FAILED, MESSAGE, "CARRIER_UNREACHABLE"},
+    {400, 30007, FAILED, MESSAGE, "MESSAGE_FILTERED"},
+    {400, 30008, UNKNOWN, MESSAGE, "DELIVERY_ERROR"},
+    {400, 30010, FAILED, MESSAGE, "PRICE_TOO_HIGH"},
+    {400, 30011, FAILED, MESSAGE, "MMS_NOT_SUPPORTED"},
+    {400, 30017, RETRY, MESSAGE, "CARRIER_CONGESTED"},
+    {400, 30019, FAILED, MESSAGE, "MEDIA_TOO_LARGE"},
+    {400, 30022, RETRY, DEST, "CARRIER_RATE_LIMIT"},
+    {400, 30023, RETRY, DEST, "CARRIER_DAILY_LIMIT"},
+    {400, 30024, RETRY, DEST, "SENDER_NOT_PROVISIONED"},
+    {400, 30027, RETRY, DEST, "CARRIER_DAILY_LIMIT"},
+    {400, 30029, RETRY, DEST, "CONTENT_RETENTION_INVALID"},
+    {400, 30030, RETRY, DEST, "ADDRESS_RETENTION_INVALID"},
+    {400, 30032, RETRY, DEST, "SENDER_NOT_VERIFIED"},
+    {400, 30033, RETRY, DEST, "CAMPAIGN_SUSPENDED"},
+    {400, 30034, RETRY, DEST, "SENDER_NOT_REGISTERED"},
+    {400, 30035, RETRY, DEST, "SENDER_NOT_READY"},
+    {400, 30036, FAILED, MESSAGE, "VALIDITY_EXPIRED"},
+    {400, 30410, UNKNOWN, MESSAGE, "PROVIDER_TIMEOUT"},
+    {400, 30450, FAILED, MESSAGE, "FRAUD_BLOCKED"},
+    {400, 30453, FAILED, MESSAGE, "FRAUD_BLOCKED"},
+    {400, 30485, FAILED, MESSAGE, "FRAUD_BLOCKED"},
+    {400, 30500, UNKNOWN, MESSAGE, "SERVER_ERROR"},
+    {400, 30610, RETRY, MESSAGE, "QUIET_HOURS"},
+    {400, 30615, RETRY, MESSAGE, "QUIET_HOURS"},
+    {400, 63019, FAILED, MESSAGE, "MEDIA_FETCH_FAILED"},
+    {400, 63021, FAILED, MESSAGE, "MEDIA_INVALID"},
+    {409, 90009, UNKNOWN, MESSAGE, "MESSAGE_SID_CONFLICT"},
 };
 
 static void judge_code(int status, int code, struct verdict *verdict)
@@ -107,6 +149,11 @@ static void judge_code(int status, int code, struct verdict *verdict)
              "{\"code\": %d, \"message\": \"It is so.\", \"more_info\": \"…\", \"status\": %d}",
              code, status);
     judge(HTTP_ANSWERED, status, body, NULL, verdict);
+}
+
+static bool is_busy_code(int code)
+{
+    return code == 20429 || code == 63017 || code == 63018;
 }
 
 static void knows_twilio_codes(void **state)
@@ -125,6 +172,9 @@ static void knows_twilio_codes(void **state)
         check_int(name, v.http_status, codes[i].status);
         check_string(name, v.error_message, "It is so.");
         check_string(name, v.message_sid, "");
+        check_string(name, v.advice, verdicts_advice_of_code(codes[i].code));
+        check_int(name, v.busy, is_busy_code(codes[i].code));
+        check_int(name, v.no_mms, verdicts_of_code(codes[i].code)->no_mms);
     }
 }
 
@@ -143,7 +193,9 @@ static void the_code_decides_before_the_status(void **state)
             snprintf(name, sizeof name, "code %d with status %d", codes[i].code, client[k]);
             judge_code(client[k], codes[i].code, &v);
             check_int(name, v.outcome, codes[i].outcome);
+            check_int(name, v.scope, codes[i].scope);
             check_string(name, v.reason, codes[i].reason);
+            check_int(name, v.busy, is_busy_code(codes[i].code));
         }
         for (size_t k = 0; k < COUNT(server); k++) {
             snprintf(name, sizeof name, "code %d with status %d", codes[i].code, server[k]);
@@ -151,6 +203,8 @@ static void the_code_decides_before_the_status(void **state)
             check_int(name, v.outcome, UNKNOWN);
             check_int(name, v.scope, MESSAGE);
             check_int(name, v.error_code, codes[i].code);
+            check_advice(name, v.advice);
+            check_false(name, v.busy || v.no_mms);
         }
     }
 }
@@ -167,9 +221,9 @@ static void the_status_decides_without_a_known_code(void **state)
         {302, RETRY, DEST, "REDIRECTED"},
         {307, RETRY, DEST, "REDIRECTED"},
         {400, FAILED, MESSAGE, "REQUEST_REFUSED"},
-        {401, RETRY, DEST, "AUTHENTICATION_FAILED"},
+        {401, RETRY, ACCOUNT, "AUTHENTICATION_FAILED"},
         {402, FAILED, MESSAGE, "REQUEST_REFUSED"},
-        {403, RETRY, DEST, "AUTHENTICATION_FAILED"},
+        {403, RETRY, ACCOUNT, "AUTHENTICATION_FAILED"},
         {404, RETRY, DEST, "ACCOUNT_NOT_FOUND"},
         {405, FAILED, MESSAGE, "REQUEST_REFUSED"},
         {407, RETRY, DEST, "ACCESS_DENIED"},
@@ -177,7 +231,7 @@ static void the_status_decides_without_a_known_code(void **state)
         {413, FAILED, MESSAGE, "REQUEST_REFUSED"},
         {422, FAILED, MESSAGE, "REQUEST_REFUSED"},
         {425, RETRY, MESSAGE, "TOO_MANY_REQUESTS"},
-        {429, RETRY, MESSAGE, "TOO_MANY_REQUESTS"},
+        {429, RETRY, ACCOUNT, "TOO_MANY_REQUESTS"},
         {451, RETRY, DEST, "ACCESS_DENIED"},
         {499, FAILED, MESSAGE, "REQUEST_REFUSED"},
         {500, UNKNOWN, MESSAGE, "SERVER_ERROR"},
@@ -222,6 +276,9 @@ static void the_status_decides_without_a_known_code(void **state)
             check_int(name, v.error_code, bodies[k].code);
             check_true(name, v.error_message[0] != '\0');
             check_string(name, v.message_sid, "");
+            check_string(name, v.advice, verdicts_advice(cases[i].reason));
+            check_int(name, v.busy, cases[i].status == 429);
+            check_false(name, v.no_mms);
         }
     }
 }
@@ -275,6 +332,10 @@ static void success_needs_a_sid(void **state)
         check_string(cases[i].body, v.message_status, cases[i].message_status);
         check_int(cases[i].body, v.http_status, cases[i].status);
         check_int(cases[i].body, v.error_code, 0);
+        if (cases[i].sid != NULL)
+            check_string(cases[i].body, v.advice, NULL);
+        else
+            check_advice(cases[i].body, v.advice);
     }
 }
 
@@ -301,9 +362,9 @@ static void judges_what_was_not_answered(void **state)
         {HTTP_BROKEN, 200, "", "Operation timed out", UNKNOWN, MESSAGE, "ANSWER_CUT"},
         {HTTP_BROKEN, 400, "{\"code\":21211,", "transfer closed", FAILED, MESSAGE,
          "REQUEST_REFUSED"},
-        {HTTP_BROKEN, 401, "", "transfer closed", RETRY, DEST, "AUTHENTICATION_FAILED"},
+        {HTTP_BROKEN, 401, "", "transfer closed", RETRY, ACCOUNT, "AUTHENTICATION_FAILED"},
         {HTTP_BROKEN, 408, "", "transfer closed", UNKNOWN, MESSAGE, "TIMEOUT"},
-        {HTTP_BROKEN, 429, "", "transfer closed", RETRY, MESSAGE, "TOO_MANY_REQUESTS"},
+        {HTTP_BROKEN, 429, "", "transfer closed", RETRY, ACCOUNT, "TOO_MANY_REQUESTS"},
         {HTTP_BROKEN, 500, "{\"code\":20429}", "transfer closed", UNKNOWN, MESSAGE,
          "CONNECTION_LOST"},
         {HTTP_BROKEN, 504, HTML, "Operation timed out", UNKNOWN, MESSAGE, "TIMEOUT"},
@@ -327,6 +388,8 @@ static void judges_what_was_not_answered(void **state)
         check_int(name, v.http_status, cases[i].status);
         check_true(name, v.error_message[0] != '\0');
         check_string(name, v.message_sid, "");
+        check_string(name, v.advice, verdicts_advice(cases[i].reason));
+        check_int(name, v.busy, cases[i].status == 429);
     }
 }
 
@@ -439,6 +502,25 @@ static void refuses_without_a_request(void **state)
     assert_int_equal(v.error_code, 0);
     assert_int_equal(v.retry_after, 0);
     assert_string_equal(v.message_sid, "");
+    assert_string_equal(v.advice, verdicts_advice("CONFIG_INVALID"));
+    assert_false(v.busy);
+    outcome_refuse(&v, FAILED, MESSAGE, "RECIPIENT_OPTED_OUT", "opted out");
+    assert_string_equal(v.advice, verdicts_advice("RECIPIENT_OPTED_OUT"));
+}
+
+/* The table of codes here and the one of the worker have the same ones. */
+static void every_code_is_tried(void **state)
+{
+    size_t count = 0;
+
+    (void)state;
+    for (int code = 1; code < 100000; code++)
+        count += verdicts_of_code(code) != NULL;
+    assert_int_equal(count, COUNT(codes));
+    for (size_t i = 0; i < COUNT(codes); i++) {
+        for (size_t k = 0; k < i; k++)
+            assert_int_not_equal(codes[i].code, codes[k].code);
+    }
 }
 
 static void names_are_those_of_the_tables(void **state)
@@ -455,6 +537,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_twilio_codes),
+        cmocka_unit_test(every_code_is_tried),
         cmocka_unit_test(the_code_decides_before_the_status),
         cmocka_unit_test(the_status_decides_without_a_known_code),
         cmocka_unit_test(success_needs_a_sid),
