@@ -1,6 +1,5 @@
 #include "worker/destination.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,23 +8,19 @@
 #include "common/mem.h"
 #include "common/template.h"
 #include "common/utf8.h"
+#include "worker/sid.h"
 
 #define MEDIA_URLS_MAX 10
 #define SECRET_MAX     255
 
+/* Those that are not options. */
 static const char *const known_fields[] = {
     "from",          "to",
     "body_template", "body_overflow",
     "media_urls",    "messaging_service_sid",
     "auth_type",     "auth",
     "rate_limit",    "rate_limit_period",
-};
-
-/* Part of the contract, not sent by this version: better refused than silently left out. */
-static const char *const later_fields[] = {
-    "status_callback",   "application_sid", "max_price",    "provide_feedback",
-    "validity_period",   "smart_encoded",   "shorten_urls", "content_retention",
-    "address_retention", "send_as_mms",     "risk_check",   "sms_fallback",
+    "sms_fallback",
 };
 
 struct judge {
@@ -63,11 +58,8 @@ static bool judge_names(struct judge *judge, const json_t *config)
 
     json_object_foreach((json_t *)config, name, value)
     {
-        if (json_is_null(value) || LISTED(name, known_fields) ||
-            (strcmp(name, "sms_fallback") == 0 && json_is_false(value)))
+        if (json_is_null(value) || LISTED(name, known_fields) || options_has_field(name))
             continue;
-        if (LISTED(name, later_fields))
-            return wrong(judge, name, "this version does not send it", "it to be absent or null");
         snprintf(judge->why, judge->size,
                  "config.%.*s: no such field, expected those of destination.schema.json",
                  shown(name), name);
@@ -91,19 +83,6 @@ static bool take_string(struct judge *judge, const json_t *config, const char *f
     return true;
 }
 
-static bool is_sid(const char *text, const char *prefix)
-{
-    size_t length = strlen(text);
-
-    if (length != 34 || strncmp(text, prefix, 2) != 0)
-        return false;
-    for (size_t i = 2; i < length; i++) {
-        if (!isalnum((unsigned char)text[i]))
-            return false;
-    }
-    return true;
-}
-
 static bool judge_sender(struct judge *judge, const json_t *config, struct destination *d)
 {
     static const char sender[] = "an E.164 number, a short code or an alphanumeric sender ID "
@@ -113,7 +92,7 @@ static bool judge_sender(struct judge *judge, const json_t *config, struct desti
     if (!take_string(judge, config, "from", sender, &d->from) ||
         !take_string(judge, config, "messaging_service_sid", service, &d->messaging_service_sid))
         return false;
-    if (d->messaging_service_sid != NULL && !is_sid(d->messaging_service_sid, "MG"))
+    if (d->messaging_service_sid != NULL && !sid_valid(d->messaging_service_sid, "MG"))
         return wrong(judge, "messaging_service_sid", "not valid", service);
     if (d->from == NULL && d->messaging_service_sid == NULL)
         return wrong(judge, "from", "missing", sender);
@@ -207,7 +186,7 @@ static bool judge_api_key(struct judge *judge, const json_t *auth, struct destin
 
     if (sid == NULL && text == NULL)
         return true;
-    if (!json_is_string(sid) || !is_sid(json_string_value(sid), "SK"))
+    if (!json_is_string(sid) || !sid_valid(json_string_value(sid), "SK"))
         return wrong(judge, "auth.api_key_sid", fault(sid), key);
     if (!json_is_string(text) || !is_secret(json_string_value(text)))
         return wrong(judge, "auth.api_key_secret", fault(text), secret);
@@ -253,11 +232,12 @@ static bool judge_auth(struct judge *judge, const json_t *config, struct destina
                      "account_sid and auth_token");
     d->account_sid = json_member_string(auth, "account_sid");
     d->user = d->account_sid;
-    d->password = json_member_string(auth, "auth_token");
-    if (d->account_sid == NULL || !is_sid(d->account_sid, "AC"))
+    d->auth_token = json_member_string(auth, "auth_token");
+    d->password = d->auth_token;
+    if (d->account_sid == NULL || !sid_valid(d->account_sid, "AC"))
         return wrong(judge, "auth.account_sid",
                      json_member(auth, "account_sid") == NULL ? "missing" : "not valid", account);
-    if (d->password == NULL || !is_secret(d->password))
+    if (d->auth_token == NULL || !is_secret(d->auth_token))
         return wrong(judge, "auth.auth_token",
                      json_member(auth, "auth_token") == NULL ? "missing" : "not valid", token);
     return judge_auth_names(judge, auth) && judge_api_key(judge, auth, d);
@@ -277,26 +257,62 @@ static bool judge_rate(struct judge *judge, const json_t *config)
     return true;
 }
 
-bool destination_parse(const char *type, const char *config, struct destination *ret_destination,
-                       char *why, size_t why_size)
+static bool judge_fallback(struct judge *judge, const json_t *config, struct destination *d)
+{
+    const json_t *value = json_member(config, "sms_fallback");
+
+    if (value != NULL && !json_is_boolean(value))
+        return wrong(judge, "sms_fallback", "not a boolean", "true or false");
+    d->sms_fallback = json_is_true(value);
+    return true;
+}
+
+static void warn(struct destination *d)
+{
+    struct buf out;
+
+    buf_init(&out, sizeof d->warning + 1);
+    if (d->from != NULL && e164_alphanumeric(d->from))
+        buf_add_string(&out, "; config.from: Twilio sends no MMS from an alphanumeric sender ID");
+    options_warn(&d->options, &out);
+    if (out.length > 0)
+        snprintf(d->warning, sizeof d->warning, "%s", out.data + strlen("; "));
+    buf_release(&out);
+}
+
+static bool judge_row(const char *type, const char *config, struct destination *d, char *why,
+                      size_t why_size)
 {
     struct judge judge = {why, why_size};
-    struct destination *d = ret_destination;
+    enum json_fault parsed;
+    char detail[192];
 
-    *d = (struct destination){.json = NULL};
     if (type == NULL || strcmp(type, "TWILIO_MMS") != 0) {
         snprintf(why, why_size, "type: '%.*s' is not served here, expected TWILIO_MMS",
                  type != NULL ? shown(type) : 0, type != NULL ? type : "");
         return false;
     }
-    if (json_parse(config, strlen(config), &d->json, NULL, 0) != JSON_OK ||
-        !json_is_object(d->json)) {
-        snprintf(why, why_size, "config: not an object, expected the destination's settings");
+    parsed = json_parse(config, strlen(config), &d->json, detail, sizeof detail);
+    if (!json_is_object(d->json)) {
+        /* Columns have objects that we can't read: a number beyond 64 bits, too deep nesting. */
+        snprintf(why, why_size, "config: %s, expected the destination's settings",
+                 parsed == JSON_OK || parsed == JSON_FAULT_SYNTAX ? "not an object" : detail);
         return false;
     }
     return judge_names(&judge, d->json) && judge_sender(&judge, d->json, d) &&
            judge_body(&judge, d->json, d) && judge_media(&judge, d->json, d) &&
-           judge_auth(&judge, d->json, d) && judge_rate(&judge, d->json);
+           judge_auth(&judge, d->json, d) && judge_rate(&judge, d->json) &&
+           judge_fallback(&judge, d->json, d) && options_parse(d->json, &d->options, why, why_size);
+}
+
+bool destination_parse(const char *type, const char *config, struct destination *ret_destination,
+                       char *why, size_t why_size)
+{
+    *ret_destination = (struct destination){.json = NULL};
+    if (!judge_row(type, config, ret_destination, why, why_size))
+        return false;
+    warn(ret_destination);
+    return true;
 }
 
 void destination_release(struct destination *destination)
@@ -310,6 +326,7 @@ void destination_release(struct destination *destination)
         if (secret != NULL)
             mem_wipe(secret, strlen(secret));
     }
+    options_release(&destination->options);
     json_decref(destination->json);
     *destination = (struct destination){.json = NULL};
 }

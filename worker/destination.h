@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "worker/options.h"
+
 /* A destination's config (schemas/destination.schema.json), judged. */
 struct destination {
     json_t *json;     /* the whole config; what is below borrows from it */
@@ -15,7 +17,11 @@ struct destination {
     const json_t *media_urls;
     const char *messaging_service_sid; /* NULL if absent */
     const char *account_sid;
+    const char *auth_token;      /* what Twilio signs its callbacks with, whoever sends */
     const char *user, *password; /* for Basic auth: account SID and token, or API key and secret */
+    bool sms_fallback;           /* what can't be sent as MMS is sent as SMS */
+    struct options options;      /* owned */
+    char warning[512];           /* what is allowed and hardly meant, one line; "": nothing */
 };
 
 /*

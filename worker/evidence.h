@@ -19,6 +19,7 @@ struct evidence_options {
     struct pg *pg;      /* borrowed */
     const char *worker; /* borrowed */
     int64_t reconcile_delay;
+    int64_t poll_delay; /* a message's status is asked for so long after; 0: never */
     /*
      * Told once a delivery's part of a batch is committed; takes the delivery over. `publish`: its
      * result stands and is to be published. It is not if the delivery was given back; if the result

@@ -2,21 +2,24 @@
 
 #include <event2/buffer.h>
 #include <event2/http.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
+#include "common/listen.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "common/said.h"
+#include "worker/visitors.h"
 
 #define METRICS_MAX_BYTES ((size_t)1 << 20)
 /* Who asks needs neither a body nor long headers. */
 #define REQUEST_MAX_BYTES 8192
+#define CONNECTIONS_MAX   64
+#define CONNECTION_LIFE   (30 * CLOCK_SECOND)
 
 static const char *const part_names[HEALTH_PARTS] = {
     "postgresql (intake)",
@@ -29,6 +32,7 @@ static const char *const part_names[HEALTH_PARTS] = {
 
 struct health {
     struct evhttp *server;
+    struct visitors *visitors;
     char reasons[HEALTH_PARTS][256]; /* "" if the part is there */
     struct said said[HEALTH_PARTS];  /* since it was there last */
 };
@@ -43,6 +47,7 @@ static void reply(struct evhttp_request *request, int status, const char *text)
     evbuffer_add(body, text, strlen(text));
     evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
                       "text/plain; version=0.0.4; charset=utf-8");
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
     evhttp_send_reply(request, status, NULL, body);
     evbuffer_free(body);
 }
@@ -86,28 +91,10 @@ static void on_other(struct evhttp_request *request, void *arg)
     reply(request, 404, "not found: there are /healthz, /readyz and /metrics\n");
 }
 
-/* The port that was taken, for who gave port 0. */
-static int bound_port(struct evhttp_bound_socket *socket)
-{
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address = {.v6 = {.sin6_port = 0}};
-    socklen_t length = sizeof address;
-
-    if (getsockname(evhttp_bound_socket_get_fd(socket), &address.any, &length) != 0)
-        return 0;
-    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
-}
-
 struct health *health_open(struct event_base *base, const char *listen, char *error,
                            size_t error_size)
 {
     struct health *health = mem_zalloc(sizeof *health);
-    const char *colon = strrchr(listen, ':');
-    bool bracketed = listen[0] == '[' && colon[-1] == ']'; /* [::1]:9464 */
-    char *address = mem_copy(listen + bracketed, (size_t)(colon - listen) - (bracketed ? 2U : 0U));
     struct evhttp_bound_socket *socket;
 
     for (int i = 0; i < HEALTH_PARTS; i++)
@@ -120,19 +107,18 @@ struct health *health_open(struct event_base *base, const char *listen, char *er
     evhttp_set_max_headers_size(health->server, REQUEST_MAX_BYTES);
     evhttp_set_max_body_size(health->server, REQUEST_MAX_BYTES);
     evhttp_set_timeout(health->server, 10);
+    health->visitors = visitors_new(base, health->server, CONNECTIONS_MAX, CONNECTION_LIFE);
     evhttp_set_cb(health->server, "/healthz", on_healthz, health);
     evhttp_set_cb(health->server, "/readyz", on_readyz, health);
     evhttp_set_cb(health->server, "/metrics", on_metrics, health);
     evhttp_set_gencb(health->server, on_other, health);
-    socket = evhttp_bind_socket_with_handle(health->server, address,
-                                            (ev_uint16_t)strtol(colon + 1, NULL, 10));
-    free(address);
+    socket = listen_http(health->server, listen);
     if (socket == NULL) {
         snprintf(error, error_size, "MMS_HTTP_LISTEN: cannot listen on %s", listen);
         health_close(health);
         return NULL;
     }
-    log_info("listening", log_int("port", bound_port(socket)));
+    log_info("listening", log_int("port", listen_port(socket)));
     return health;
 }
 
@@ -141,6 +127,7 @@ void health_close(struct health *health)
     if (health == NULL)
         return;
     evhttp_free(health->server);
+    visitors_free(health->visitors);
     free(health);
 }
 

@@ -15,6 +15,12 @@
 /* How far Twilio's clock may be from what its Date header says, which has whole seconds. */
 #define CLOCK_SLACK (5 * CLOCK_SECOND)
 
+/*
+ * An attempt is first looked up a delay after its exchange, at the soonest: after another one it
+ * has been, whatever sweeps and the leases of lost workers add.
+ */
+#define OTHERS_DELAYS 2
+
 /* The columns of reconcile.sql. */
 enum column {
     C_DESTINATION_ID,
@@ -42,7 +48,9 @@ enum column {
     C_CONFIG,
     C_IS_UNKNOWN,
     C_IS_GIVEN_UP,
-    C_WITNESS
+    C_WITNESS,
+    C_TOLD_SID,
+    C_AS_SMS
 };
 
 static json_t *parse(const char *text)
@@ -70,6 +78,7 @@ static struct delivery *take_delivery(const PGresult *rows, int row,
     d->tracestate = mem_strdup(pg_text(rows, row, C_TRACESTATE));
     d->attempt = pg_int4(rows, row, C_ATTEMPT);
     d->budget_spent = pg_int4(rows, row, C_BUDGET_SPENT);
+    d->as_sms = pg_int4(rows, row, C_AS_SMS) != 0;
     d->lookup_lease = pg_time(rows, row, C_LOOKUP_LEASE);
     d->was = mem_strdup(pg_text(rows, row, C_REASON));
     d->verdict.http_status = pg_int4(rows, row, C_HTTP_STATUS);
@@ -128,6 +137,23 @@ static void forget_what(struct inquiry *inquiry)
     }
 }
 
+static void cannot(struct inquiry *inquiry, const char *why)
+{
+    snprintf(inquiry->why, sizeof inquiry->why, "%s", why);
+}
+
+/* What of the options changes how Twilio lists the message. Each may be NULL: it was not sent. */
+static void take_options(struct inquiry *inquiry, const char *shorten_urls,
+                         const char *content_retention, const char *address_retention)
+{
+    inquiry->links_shortened = shorten_urls != NULL && strcmp(shorten_urls, "true") == 0;
+    inquiry->body_discarded =
+        content_retention != NULL && strcmp(content_retention, "discard") == 0;
+    if (address_retention != NULL && strcmp(address_retention, "obfuscate") == 0)
+        cannot(inquiry, "the destination obfuscates recipients' numbers, so Twilio's list can't be "
+                        "searched for them");
+}
+
 /* What the evidence says was sent; false if it says nothing. */
 static bool take_request(struct inquiry *inquiry, const char *text, const char *base_url)
 {
@@ -140,10 +166,14 @@ static bool take_request(struct inquiry *inquiry, const char *text, const char *
     inquiry->from = copy_parameter(parameters, "From");
     inquiry->messaging_service_sid = copy_parameter(parameters, "MessagingServiceSid");
     inquiry->body = copy_parameter(parameters, "Body");
-    inquiry->media = media != NULL ? json_dumps(media, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    /* An SMS has none. */
+    inquiry->media =
+        media != NULL ? json_dumps(media, JSON_COMPACT | JSON_ENCODE_ANY) : mem_strdup("[]");
+    take_options(inquiry, json_member_string(parameters, "ShortenUrls"),
+                 json_member_string(parameters, "ContentRetention"),
+                 json_member_string(parameters, "AddressRetention"));
     json_decref(request);
-    if (inquiry->account_sid != NULL && inquiry->to != NULL && inquiry->body != NULL &&
-        inquiry->media != NULL)
+    if (inquiry->account_sid != NULL && inquiry->to != NULL && inquiry->body != NULL)
         return true;
     forget_what(inquiry);
     return false;
@@ -165,6 +195,7 @@ static char *join_media(const struct message *message)
 static void render_again(struct inquiry *inquiry, const struct destination *destination,
                          const char *event_text)
 {
+    const struct options *options = &destination->options;
     struct message message = {.to = NULL};
     json_t *event = parse(event_text);
     const char *reason;
@@ -172,19 +203,19 @@ static void render_again(struct inquiry *inquiry, const struct destination *dest
 
     inquiry->never_sent =
         !render_message(destination, event, &message, &reason, why, sizeof why) && !inquiry->unsure;
+    if (inquiry->delivery->as_sms && message.body != NULL)
+        message_to_sms(&message);
     inquiry->account_sid = mem_strdup(destination->account_sid);
     inquiry->from = mem_strdup(destination->from);
     inquiry->messaging_service_sid = mem_strdup(destination->messaging_service_sid);
     inquiry->to = mem_strdup(message.to != NULL ? message.to : "");
     inquiry->body = mem_strdup(message.body != NULL ? message.body : "");
     inquiry->media = join_media(&message);
+    take_options(inquiry, options_value(options, "ShortenUrls"),
+                 options_value(options, "ContentRetention"),
+                 options_value(options, "AddressRetention"));
     message_release(&message);
     json_decref(event);
-}
-
-static void cannot(struct inquiry *inquiry, const char *why)
-{
-    snprintf(inquiry->why, sizeof inquiry->why, "%s", why);
 }
 
 static void take_what(struct inquiry *inquiry, const PGresult *rows, int row,
@@ -222,6 +253,7 @@ struct inquiry *inquiry_from_row(const PGresult *rows, int row,
     inquiry->lookups = pg_int4(rows, row, C_LOOKUPS);
     inquiry->given_up = pg_int4(rows, row, C_IS_GIVEN_UP) != 0;
     inquiry->witness = mem_strdup(pg_text(rows, row, C_WITNESS));
+    inquiry->told_sid = mem_strdup(pg_text(rows, row, C_TOLD_SID));
     take_times(inquiry, rows, row, options);
     if (pg_int4(rows, row, C_IS_UNKNOWN) == 0) {
         cannot(inquiry, "the delivery is unknown, but its latest attempt is not");
@@ -250,14 +282,20 @@ bool inquiry_same_list(const struct inquiry *a, const struct inquiry *b)
 struct sought inquiry_sought(const struct inquiry *inquiry, int64_t delay, int64_t settle,
                              const struct twilio_clock *clock)
 {
+    int64_t until = inquiry->ended + delay + clock->ahead_max + CLOCK_SLACK;
+    int64_t settled = clock->now - settle;
+
     return (struct sought){.to = inquiry->to,
                            .from = inquiry->from,
                            .messaging_service_sid = inquiry->messaging_service_sid,
                            .body = inquiry->body,
                            .media = inquiry->media,
+                           .links_shortened = inquiry->links_shortened,
+                           .body_discarded = inquiry->body_discarded,
+                           .others_known = until + OTHERS_DELAYS * delay <= settled,
                            .created_from = inquiry->began + clock->ahead_min - CLOCK_SLACK,
-                           .created_until = inquiry->ended + delay + clock->ahead_max + CLOCK_SLACK,
-                           .settled_by = clock->now - settle,
+                           .created_until = until,
+                           .settled_by = settled,
                            .witness = inquiry->witness};
 }
 
@@ -269,6 +307,7 @@ void inquiry_free(struct inquiry *inquiry)
     free(inquiry->password);
     free(inquiry->user);
     free(inquiry->witness);
+    free(inquiry->told_sid);
     forget_what(inquiry);
     free(inquiry);
 }

@@ -18,6 +18,8 @@ struct inquiry {
     char *account_sid;
     char *user, *password;
     char *to, *from, *messaging_service_sid, *body, *media;
+    char *told_sid; /* by a status callback, of this very attempt; NULL: by none */
+    bool links_shortened, body_discarded; /* by Twilio, as it was asked to */
     char *witness; /* SID of a message of the destination that the list must have; NULL: none */
     int64_t began, ended; /* the exchange, at the outside (database clock) */
     int64_t unknown_since;

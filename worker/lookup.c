@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/buf.h"
 #include "common/clock.h"
@@ -103,6 +104,49 @@ static bool same_body(const char *body, const char *listed)
            (strncmp(listed, TRIAL_PREFIX, prefix) == 0 && strcmp(body, listed + prefix) == 0);
 }
 
+/* What a URL can have in it (RFC 3986); the first other character is behind it. */
+#define URL_CHARACTERS                                               \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789" \
+    "-._~:/?#[]@!$&'()*+,;=%"
+/* In place of each link; a body can only have that where it has a link. */
+#define LINK_MARK "http://"
+
+static bool is_link(const char *text)
+{
+    return strncasecmp(text, "http://", strlen("http://")) == 0 ||
+           strncasecmp(text, "https://", strlen("https://")) == 0;
+}
+
+/* The first link in `text`; its end if there is none. */
+static const char *find_link(const char *text)
+{
+    text += strcspn(text, "hH");
+    while (*text != '\0' && !is_link(text)) {
+        text++;
+        text += strcspn(text, "hH");
+    }
+    return text;
+}
+
+/*
+ * A folded body with a mark for each of its links; owned by the caller. Twilio's Link Shortening
+ * puts others in their place, on a domain that we don't know.
+ */
+static char *without_links(const char *body)
+{
+    const char *link;
+    struct buf out;
+
+    buf_init(&out, BODY_MAX_BYTES);
+    while (*(link = find_link(body)) != '\0') {
+        buf_add(&out, body, (size_t)(link - body));
+        buf_add_string(&out, LINK_MARK);
+        body = link + strspn(link, URL_CHARACTERS);
+    }
+    buf_add_string(&out, body);
+    return buf_detach(&out);
+}
+
 /* ---- a page ---- */
 
 /* RFC 2822, such as "Fri, 24 May 2019 17:44:46 +0000"; 0 if there is none. */
@@ -163,6 +207,8 @@ static void list_message(struct listing *listing, const json_t *message, const c
     listed->from = copy_member(message, "from");
     listed->messaging_service_sid = copy_member(message, "messaging_service_sid");
     listed->body = fold(body != NULL ? body : "");
+    if (*find_link(listed->body) != '\0')
+        listed->linkless = without_links(listed->body);
 }
 
 /* False for what can't be judged: then nothing can be said about absence either. */
@@ -243,6 +289,7 @@ void listing_release(struct listing *listing)
         free(listing->messages[i].from);
         free(listing->messages[i].messaging_service_sid);
         free(listing->messages[i].body);
+        free(listing->messages[i].linkless);
     }
     free(listing->messages);
     *listing = (struct listing){.count = 0};
@@ -275,9 +322,22 @@ static bool in_window(const struct sought *sought, const struct listed *listed)
 struct kind {
     struct sought **sought;
     size_t count;
-    const char *body; /* folded */
     size_t candidates, found;
+    bool early; /* a message was given to nobody because not all others are known */
 };
+
+static bool matches(const struct sought *sought, const struct listed *listed)
+{
+    bool linkless = sought->links_shortened && listed->linkless != NULL;
+
+    return same_body(sought->compared, linkless ? listed->linkless : listed->body);
+}
+
+/* A message that matches but for its links may be given only if nobody else can turn up for it. */
+static bool may_be_given(const struct sought *sought, const struct listed *listed)
+{
+    return sought->others_known || same_body(sought->folded, listed->body);
+}
 
 /* The attempt that `listed` is given to: of those still without one, whose window ends first. */
 static struct sought *choose(const struct kind *kind, const struct listed *listed)
@@ -288,7 +348,7 @@ static struct sought *choose(const struct kind *kind, const struct listed *liste
         struct sought *sought = kind->sought[i];
 
         if (sought->finding != SOUGHT_FOUND && in_window(sought, listed) &&
-            listed->created_at <= sought->settled_by &&
+            listed->created_at <= sought->settled_by && may_be_given(sought, listed) &&
             (best == NULL || sought->created_until < best->created_until))
             best = sought;
     }
@@ -309,7 +369,7 @@ static void consider(struct kind *kind, const struct listed *listed)
     struct sought *sought;
 
     if (listed->taken || !same_sender(kind->sought[0], listed) || !in_any_window(kind, listed) ||
-        !same_body(kind->body, listed->body))
+        !matches(kind->sought[0], listed))
         return;
     kind->candidates++;
     sought = choose(kind, listed);
@@ -318,12 +378,22 @@ static void consider(struct kind *kind, const struct listed *listed)
         sought->message = listed;
         kind->found++;
     }
+    kind->early = kind->early || !may_be_given(kind->sought[0], listed);
 }
 
 static bool media_differ(const struct kind *kind)
 {
     for (size_t i = 1; i < kind->count; i++) {
         if (strcmp(kind->sought[0]->media, kind->sought[i]->media) != 0)
+            return true;
+    }
+    return false;
+}
+
+static bool links_differ(const struct kind *kind)
+{
+    for (size_t i = 1; i < kind->count; i++) {
+        if (strcmp(kind->sought[0]->folded, kind->sought[i]->folded) != 0)
             return true;
     }
     return false;
@@ -348,7 +418,10 @@ static void match_kind(struct listing *listing, struct listed **by_age, struct k
 
     for (size_t i = 0; i < listing->count; i++)
         consider(kind, by_age[i]);
-    if (kind->candidates > kind->found) {
+    if (kind->candidates > kind->found && kind->early) {
+        all_undecided(kind, "a message at Twilio matches but for its links, and may be another "
+                            "attempt's that was not looked up yet");
+    } else if (kind->candidates > kind->found) {
         snprintf(why, sizeof why,
                  "%zu messages at Twilio match and belong to no attempt yet; %zu of ours are "
                  "unknown",
@@ -356,6 +429,8 @@ static void match_kind(struct listing *listing, struct listed **by_age, struct k
         all_undecided(kind, why);
     } else if (kind->found > 0 && kind->found < kind->count && media_differ(kind)) {
         all_undecided(kind, "attempts with equal bodies and different media can't be told apart");
+    } else if (kind->found > 0 && kind->found < kind->count && links_differ(kind)) {
+        all_undecided(kind, "attempts whose bodies differ in their links can't be told apart");
     }
     for (size_t i = 0; i < kind->count; i++) {
         if (kind->sought[i]->finding == SOUGHT_FOUND)
@@ -398,8 +473,8 @@ static char *plain(const char *body)
 }
 
 /*
- * Whether a body may be ours in an alteration that we don't know: what is plain in it is the same,
- * or goes on behind ours (a link that was appended), or it isn't kept at all.
+ * Whether `body` may have become `listed` by an alteration that we don't know: what is plain in it
+ * is the same, or goes on behind it (a link that was appended).
  */
 static bool similar_body(const char *body, const char *listed)
 {
@@ -407,8 +482,6 @@ static bool similar_body(const char *body, const char *listed)
     char *ours, *theirs;
     bool similar;
 
-    if (listed[0] == '\0')
-        return body[0] != '\0';
     if (strncmp(listed, TRIAL_PREFIX, prefix) == 0)
         listed += prefix;
     ours = plain(body);
@@ -421,6 +494,22 @@ static bool similar_body(const char *body, const char *listed)
     return similar;
 }
 
+/* A body that isn't kept may be anybody's; of one with short links the beginning has to do. */
+static bool may_be(const struct sought *sought, const struct listed *listed)
+{
+    if (listed->body[0] == '\0')
+        return sought->folded[0] != '\0';
+    return similar_body(sought->beginning, listed->body);
+}
+
+static const char *doubt_about(const struct sought *sought, const struct listed *listed)
+{
+    if (sought->body_discarded && listed->body[0] == '\0')
+        return "a message at Twilio may be it; the destination has bodies discarded, so that "
+               "can't be told";
+    return "a message at Twilio may be it, with its body altered";
+}
+
 /* Absence is only what surely is. */
 static void doubt(const struct listing *listing, struct sought *sought)
 {
@@ -431,8 +520,8 @@ static void doubt(const struct listing *listing, struct sought *sought)
 
         seen = seen || strcmp(listed->sid, sought->witness) == 0;
         if (!listed->taken && in_window(sought, listed) && same_sender(sought, listed) &&
-            similar_body(sought->folded, listed->body))
-            undecided(sought, "a message at Twilio may be it, with its body altered");
+            may_be(sought, listed))
+            undecided(sought, doubt_about(sought, listed));
     }
     if (sought->finding == SOUGHT_ABSENT && !seen)
         undecided(sought, "Twilio's list lacks a message that is known to be there");
@@ -465,36 +554,70 @@ static bool same_kind(const struct sought *a, const struct sought *b)
 {
     return same_text(a->from, b->from) &&
            same_text(a->messaging_service_sid, b->messaging_service_sid) &&
-           strcmp(a->folded, b->folded) == 0;
+           a->links_shortened == b->links_shortened && strcmp(a->compared, b->compared) == 0;
+}
+
+static void prepare(struct sought *sought)
+{
+    const char *link;
+
+    sought->finding = SOUGHT_ABSENT;
+    sought->folded = fold(sought->body);
+    link = find_link(sought->folded);
+    /* Without a link it is of one kind with those that Twilio was not asked to shorten. */
+    sought->links_shortened = sought->links_shortened && *link != '\0';
+    if (sought->links_shortened) {
+        sought->compared = without_links(sought->folded);
+        sought->beginning = mem_copy(sought->folded, (size_t)(link - sought->folded));
+    } else {
+        sought->compared = mem_strdup(sought->folded);
+        sought->beginning = mem_strdup(sought->folded);
+    }
+}
+
+static void tidy(struct sought *sought)
+{
+    free(sought->folded);
+    free(sought->compared);
+    free(sought->beginning);
+}
+
+/* Matches the attempts with, or those without, shortened links. */
+static void match_kinds(struct listing *listing, struct listed **by_age, struct sought *sought,
+                        size_t count, bool links_shortened)
+{
+    struct sought **members = mem_zalloc((count + 1) * sizeof *members);
+    bool *done = mem_zalloc((count + 1) * sizeof *done);
+
+    for (size_t i = 0; i < count; i++) {
+        struct kind kind = {.sought = members};
+
+        if (done[i] || sought[i].links_shortened != links_shortened)
+            continue;
+        for (size_t j = i; j < count; j++) {
+            if (same_kind(&sought[i], &sought[j])) {
+                kind.sought[kind.count++] = &sought[j];
+                done[j] = true;
+            }
+        }
+        match_kind(listing, by_age, &kind);
+    }
+    free(members);
+    free(done);
 }
 
 void lookup_match(struct listing *listing, struct sought *sought, size_t count)
 {
-    struct sought **members = mem_zalloc((count + 1) * sizeof *members);
-    bool *done = mem_zalloc((count + 1) * sizeof *done);
     struct listed **by_age = sort_by_age(listing);
 
-    for (size_t i = 0; i < count; i++) {
-        sought[i].finding = SOUGHT_ABSENT;
-        sought[i].folded = fold(sought[i].body);
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct kind kind = {.sought = members, .body = sought[i].folded};
-
-        for (size_t j = i; j < count && !done[i]; j++) {
-            if (!done[j] && same_kind(&sought[i], &sought[j]))
-                kind.sought[kind.count++] = &sought[j];
-        }
-        for (size_t j = i + 1; j < count; j++)
-            done[j] = done[j] || same_kind(&sought[i], &sought[j]);
-        if (kind.count > 0)
-            match_kind(listing, by_age, &kind);
-    }
+    for (size_t i = 0; i < count; i++)
+        prepare(&sought[i]);
+    /* The very body says more than one that is the same but for its links. */
+    match_kinds(listing, by_age, sought, count, false);
+    match_kinds(listing, by_age, sought, count, true);
     for (size_t i = 0; i < count; i++) {
         doubt(listing, &sought[i]);
-        free(sought[i].folded);
+        tidy(&sought[i]);
     }
     free(by_age);
-    free(members);
-    free(done);
 }

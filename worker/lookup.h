@@ -18,8 +18,9 @@ struct listed {
     int64_t created_at; /* whole seconds */
     char *from;
     char *messaging_service_sid;
-    char *body; /* as bodies are compared */
-    bool taken; /* belongs to an attempt */
+    char *body;     /* as bodies are compared */
+    char *linkless; /* and the same with one mark in place of each link; NULL if it has none */
+    bool taken;     /* belongs to an attempt */
 };
 
 struct listing {
@@ -35,14 +36,23 @@ struct sought {
     const char *from;                  /* NULL if there was none */
     const char *messaging_service_sid; /* NULL if there was none */
     const char *body;
-    const char *media; /* all its media URLs in one string */
+    const char *media;    /* all its media URLs in one string */
+    bool links_shortened; /* Twilio was asked to put others in place of its links */
+    bool body_discarded;  /* Twilio was asked not to keep its body */
+    /*
+     * Every attempt that may have made a message in the window was looked up at least once, so
+     * that it is sought as well if it is unknown. Until then a body that is the same but for its
+     * links may be another attempt's: only attempts with the very same body are always sought
+     * together.
+     */
+    bool others_known;
     int64_t created_from, created_until;
     int64_t settled_by;  /* a message made later may be an attempt's under way */
     const char *witness; /* SID of a message that must be listed; NULL: none is known */
     enum { SOUGHT_ABSENT, SOUGHT_FOUND, SOUGHT_UNDECIDED } finding;
-    const struct listed *message; /* SOUGHT_FOUND */
-    char why[160];                /* SOUGHT_UNDECIDED: one line */
-    char *folded;                 /* lookup_match()'s own */
+    const struct listed *message;        /* SOUGHT_FOUND */
+    char why[160];                       /* SOUGHT_UNDECIDED: one line */
+    char *folded, *compared, *beginning; /* lookup_match()'s own */
 };
 
 /* Messages of one page: as many as are read at once. */
@@ -73,8 +83,9 @@ void listing_release(struct listing *listing);
 /*
  * Finds what was sought, all to one phone, among the messages that are not taken. Attempts to make
  * equal messages are matched one to one, in the order of time. What is nearly equal, too young, or
- * more than there are attempts leaves it undecided: absent is only what surely is. `listing` must
- * outlive `sought`.
+ * more than there are attempts leaves it undecided: absent is only what surely is. Where Twilio
+ * shortens links, bodies are the same if they are so but for their links. `listing` must outlive
+ * `sought`.
  */
 void lookup_match(struct listing *listing, struct sought *sought, size_t count);
 

@@ -1,19 +1,16 @@
 #include "worker/pacer.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/backoff.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "sql.h"
-#include "worker/destination.h"
+#include "worker/opt_outs.h"
 #include "worker/pace.h"
-#include "worker/render.h"
 
 /*
  * Destinations a claim takes at most. Each holds an advisory lock for the claim's duration; the
@@ -42,27 +39,6 @@
  */
 #define CLAIM_INTERVAL  (10 * CLOCK_MS)
 #define CLAIM_PAUSE_MAX (100 * CLOCK_MS)
-
-/* The columns of claim.sql. */
-enum column {
-    C_DESTINATION_ID,
-    C_ID,
-    C_EVENT_ID,
-    C_CONNECTION_ID,
-    C_EVENT,
-    C_TRACEPARENT,
-    C_TRACESTATE,
-    C_ATTEMPT,
-    C_BUDGET_SPENT,
-    C_SLOT_AT,
-    C_LEASE_UNTIL,
-    C_CREATED_AT,
-    C_RESERVED_UNTIL,
-    C_TROUBLE,
-    C_TYPE,
-    C_CONFIG,
-    C_UPDATED_AT
-};
 
 /* A claimed delivery that waits here for its slot. */
 struct waiting {
@@ -246,57 +222,6 @@ static void await_slot(struct pacer *pacer, struct delivery *delivery)
 
 /* ---- what was claimed ---- */
 
-static struct delivery *take_row(const struct pacer *pacer, const PGresult *rows, int row)
-{
-    struct delivery *d = mem_zalloc(sizeof *d);
-
-    d->destination_id = mem_strdup(pg_text(rows, row, C_DESTINATION_ID));
-    d->id = pg_int8(rows, row, C_ID);
-    d->event_id = mem_strdup(pg_text(rows, row, C_EVENT_ID));
-    d->connection_id = mem_strdup(pg_text(rows, row, C_CONNECTION_ID));
-    d->traceparent = mem_strdup(pg_text(rows, row, C_TRACEPARENT));
-    d->tracestate = mem_strdup(pg_text(rows, row, C_TRACESTATE));
-    d->attempt = pg_int4(rows, row, C_ATTEMPT);
-    d->budget_spent = pg_int4(rows, row, C_BUDGET_SPENT);
-    d->trouble = pg_int4(rows, row, C_TROUBLE);
-    d->slot_at = pg_time(rows, row, C_SLOT_AT);
-    d->reserved_until = pg_time(rows, row, C_RESERVED_UNTIL);
-    d->lease_until = pg_time(rows, row, C_LEASE_UNTIL);
-    d->config_of = pg_time(rows, row, C_UPDATED_AT);
-    d->policy = pacer->options.default_policy;
-    return d;
-}
-
-/* Renders the message and builds the request; otherwise the verdict says why not. */
-static bool prepare(const struct pacer *pacer, struct delivery *delivery, const PGresult *rows,
-                    int row)
-{
-    struct destination destination;
-    struct message message = {.to = NULL};
-    const char *event_text = pg_text(rows, row, C_EVENT);
-    const char *reason = NULL;
-    json_t *event = NULL;
-    char why[512] = "";
-    bool ready = false;
-
-    json_parse(event_text, strlen(event_text), &event, NULL, 0);
-    retry_policy_parse(json_member(event, "retry"), &delivery->policy, why, sizeof why);
-    if (!destination_parse(pg_text(rows, row, C_TYPE), pg_text(rows, row, C_CONFIG), &destination,
-                           why, sizeof why)) {
-        outcome_refuse(&delivery->verdict, OUTCOME_RETRY, SCOPE_DESTINATION, "CONFIG_INVALID", why);
-    } else if (!render_message(&destination, event, &message, &reason, why, sizeof why)) {
-        outcome_refuse(&delivery->verdict, OUTCOME_FAILED, SCOPE_MESSAGE, reason, why);
-    } else {
-        twilio_request_build(pacer->options.twilio_base_url, &destination, &message,
-                             &delivery->request);
-        ready = true;
-    }
-    message_release(&message);
-    destination_release(&destination);
-    json_decref(event);
-    return ready;
-}
-
 /* An attempt that ends without a request: its slot is free again, its evidence is written. */
 static void refuse(struct pacer *pacer, struct delivery *delivery)
 {
@@ -316,24 +241,47 @@ static void refuse(struct pacer *pacer, struct delivery *delivery)
     evidence_attempt(pacer->options.evidence, delivery);
 }
 
-static void take_claimed(struct pacer *pacer, const PGresult *rows, int row)
+static void release(struct pacer *pacer, struct delivery *delivery)
 {
-    struct delivery *delivery = take_row(pacer, rows, row);
+    evidence_release(pacer->options.evidence, delivery);
+}
+
+static void take_claimed(struct pacer *pacer, const PGresult *rows, int row,
+                         struct opt_outs_check *check)
+{
+    struct delivery *delivery = prepare_take(rows, row, &pacer->options.prepare.default_policy);
     int64_t waited =
-        db_clock_earliest(pacer->options.clock, clock_now()) - pg_time(rows, row, C_CREATED_AT);
+        db_clock_earliest(pacer->options.clock, clock_now()) - prepare_created_at(rows, row);
 
     live_metric.value = ++pacer->live;
     claimed_metric.value++;
     if (pacer->stopped || pacer->held) {
-        evidence_release(pacer->options.evidence, delivery);
+        release(pacer, delivery);
     } else if (pacer->options.expire_after > 0 && waited > pacer->options.expire_after) {
         outcome_refuse(&delivery->verdict, OUTCOME_EXPIRED, SCOPE_MESSAGE, "EXPIRED",
                        "waited longer than MMS_EXPIRE_AFTER");
         refuse(pacer, delivery);
-    } else if (prepare(pacer, delivery, rows, row)) {
-        await_slot(pacer, delivery);
-    } else {
+    } else if (!prepare_request(&pacer->options.prepare, delivery, rows, row)) {
         refuse(pacer, delivery);
+    } else if (prepare_has_opt_outs(rows, row)) {
+        opt_outs_add(check, delivery);
+    } else {
+        await_slot(pacer, delivery);
+    }
+}
+
+/* What opt_outs found out about a delivery; `since` 0: the recipient has not opted out. */
+static void on_checked(void *arg, struct delivery *delivery, int64_t since)
+{
+    struct pacer *pacer = arg;
+
+    if (pacer->stopped || pacer->held) {
+        release(pacer, delivery);
+    } else if (since != 0) {
+        opt_outs_refuse(&delivery->verdict, since);
+        refuse(pacer, delivery);
+    } else {
+        await_slot(pacer, delivery);
     }
 }
 
@@ -416,6 +364,7 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
 {
     struct pacer *pacer = arg;
     const PGresult *rows;
+    struct opt_outs_check *check;
     int64_t next_due;
 
     pacer->claiming = false;
@@ -428,8 +377,10 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
     set_next_claim(pacer, reply);
     rows = reply->results[1];
     next_due = learn(pacer, reply, reply->results[2]);
+    check = opt_outs_check_new(on_checked, pacer);
     for (int row = 0; row < PQntuples(rows); row++)
-        take_claimed(pacer, rows, row);
+        take_claimed(pacer, rows, row, check);
+    opt_outs_check(check, pacer->options.pg);
     if (pacer->claim_max < CLAIM_MAX)
         pacer->claim_max++;
     plan(pacer, next_due);

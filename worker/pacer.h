@@ -8,7 +8,7 @@
 #include "common/clock.h"
 #include "common/pg.h"
 #include "worker/evidence.h"
-#include "worker/retry.h"
+#include "worker/prepare.h"
 #include "worker/sender.h"
 
 /*
@@ -25,11 +25,10 @@ struct pacer_options {
     struct sender *sender;     /* borrowed */
     struct db_clock *clock;    /* borrowed; the pacer keeps it up to date */
     const char *worker;
-    const char *twilio_base_url;
+    struct prepare_options prepare;
     int64_t lease;
-    int64_t expire_after;               /* 0: never */
-    struct retry_policy default_policy; /* for events without a policy of their own */
-    int live_max;                       /* deliveries in this worker's hands at a time */
+    int64_t expire_after; /* 0: never */
+    int live_max;         /* deliveries in this worker's hands at a time */
 };
 
 struct pacer *pacer_open(const struct pacer_options *options);

@@ -13,6 +13,7 @@
 #include "worker/pace.h"
 #include "worker/question.h"
 #include "worker/sweep.h"
+#include "worker/verdicts.h"
 
 /* Sweeps come twelve times in the delay, within these bounds: a lookup is late by a twelfth. */
 #define SWEEPS_IN_DELAY    12
@@ -85,13 +86,32 @@ static int64_t db_now(const struct reconcile *reconcile)
 
 /* ---- what was found out ---- */
 
-void reconcile_committed(const struct delivery *delivery)
+/* What the list said of the message, if it is more than that Twilio has it. */
+static struct status *status_of(const struct delivery *delivery)
+{
+    const struct verdict *v = &delivery->verdict;
+    struct status *status;
+
+    if (delivery->account_sid == NULL || status_rank(v->message_status) <= status_rank("queued"))
+        return NULL;
+    status = mem_zalloc(sizeof *status);
+    status->destination_id = mem_strdup(delivery->destination_id);
+    status->delivery_id = delivery->id;
+    status->attempt = delivery->attempt;
+    status->source = STATUS_POLL;
+    snprintf(status->account_sid, sizeof status->account_sid, "%s", delivery->account_sid);
+    snprintf(status->message_sid, sizeof status->message_sid, "%.34s", v->message_sid);
+    snprintf(status->name, sizeof status->name, "%s", v->message_status);
+    return status;
+}
+
+struct status *reconcile_committed(const struct delivery *delivery)
 {
     const struct verdict *v = &delivery->verdict;
     enum finding finding = FINDING_ABSENT;
 
     if (!delivery->stands)
-        return;
+        return NULL;
     if (v->outcome == OUTCOME_ACCEPTED)
         finding = FINDING_FOUND;
     else if (delivery->given_up)
@@ -102,6 +122,7 @@ void reconcile_committed(const struct delivery *delivery)
              log_int("attempt", delivery->attempt), log_str("outcome", outcome_name(v->outcome)),
              log_str("message_sid", v->message_sid[0] != '\0' ? v->message_sid : NULL),
              log_str("resolution", delivery->resolution));
+    return v->outcome == OUTCOME_ACCEPTED ? status_of(delivery) : NULL;
 }
 
 static void resolve(struct reconcile *reconcile, struct inquiry *inquiry, enum found found,
@@ -121,11 +142,27 @@ static void resolve_found(struct reconcile *reconcile, struct inquiry *inquiry,
     struct verdict *verdict = &inquiry->delivery->verdict;
     char created[CLOCK_TEXT_SIZE];
 
+    inquiry->delivery->account_sid = mem_strdup(inquiry->account_sid);
     snprintf(verdict->message_sid, sizeof verdict->message_sid, "%s", message->sid);
     snprintf(verdict->message_status, sizeof verdict->message_status, "%s", message->status);
     resolve(reconcile, inquiry, FOUND_MESSAGE,
             mem_printf("was unknown (%s); Twilio has the message, made at %s by its clock",
                        inquiry->delivery->was, clock_format(message->created_at, created)));
+}
+
+/*
+ * A callback has named the attempt and its message: nothing is left to be asked. The statuses that
+ * it and others told have results of their own, behind this one.
+ */
+static void resolve_told(struct reconcile *reconcile, struct inquiry *inquiry)
+{
+    struct verdict *verdict = &inquiry->delivery->verdict;
+
+    snprintf(verdict->message_sid, sizeof verdict->message_sid, "%s", inquiry->told_sid);
+    inquiry->delivery->told = true;
+    resolve(reconcile, inquiry, FOUND_MESSAGE,
+            mem_printf("was unknown (%s); Twilio's status callback named its message",
+                       inquiry->delivery->was));
 }
 
 static void resolve_absent(struct reconcile *reconcile, struct inquiry *inquiry)
@@ -306,6 +343,11 @@ static void take_up(struct reconcile *reconcile, const PGresult *rows, int row)
                                                             reconcile->options.twilio_timeout};
     struct inquiry *inquiry = inquiry_from_row(rows, row, &options);
 
+    if (inquiry->told_sid != NULL) {
+        resolve_told(reconcile, inquiry);
+        inquiry_free(inquiry);
+        return;
+    }
     if (inquiry->why[0] == '\0' && !inquiry->never_sent && !is_switched_off(reconcile)) {
         add_inquiry(reconcile, inquiry);
         return;
@@ -362,6 +404,7 @@ static void sweep(struct reconcile *reconcile)
     pg_unit_text(unit, o->worker);
     pg_unit_int8(unit, sweep_reach(&reconcile->lease_sweep));
     pg_unit_int8(unit, PACE_START_WINDOW + o->twilio_timeout + o->delay);
+    pg_unit_text(unit, verdicts_advice(DELIVERY_WORKER_LOST));
     pg_unit_statement(unit, sql_reconcile);
     pg_unit_int8(unit, TAKEN_MAX);
     pg_unit_int8(unit, TAKEN_OF_ONE);

@@ -9,6 +9,7 @@
 #include "common/pg.h"
 #include "worker/evidence.h"
 #include "worker/retry.h"
+#include "worker/status.h"
 
 /*
  * Finds out what became of attempts whose fate is unknown: of this worker's, of others', and of
@@ -37,8 +38,11 @@ struct reconcile *reconcile_open(const struct reconcile_options *options);
 /* Drops what is being asked; others ask again. */
 void reconcile_close(struct reconcile *reconcile);
 
-/* A resolution was committed, or overtaken: says so. */
-void reconcile_committed(const struct delivery *delivery);
+/*
+ * A resolution was committed, or overtaken: says so. Returns what Twilio's list said about the
+ * message's status, owned by the caller; NULL if nothing.
+ */
+struct status *reconcile_committed(const struct delivery *delivery);
 
 /* Asks no more. */
 void reconcile_stop(struct reconcile *reconcile);

@@ -16,6 +16,8 @@
 /* One character more than the limit is enough to know that it is exceeded, and where to cut. */
 #define BODY_MAX_BYTES ((size_t)(RENDER_BODY_MAX + 1) * 4)
 
+#define ELLIPSIS "\u2026"
+
 struct fault {
     const char **reason;
     char *why;
@@ -171,6 +173,56 @@ bool render_message(const struct destination *destination, const json_t *event,
     return render_to(destination, event, ret_message, &fault) &&
            render_body(destination, event, ret_message, &fault) &&
            render_media(destination, event, ret_message, &fault);
+}
+
+/* How many of the URLs, from the first on, fit into `room` characters, each with a line's end. */
+static int urls_that_fit(const struct message *message, size_t room, size_t *ret_characters)
+{
+    int count = 0;
+
+    *ret_characters = 0;
+    while (count < message->media_count) {
+        size_t more = *ret_characters + 1 + utf8_length(message->media_urls[count]);
+
+        if (more > room)
+            break;
+        *ret_characters = more;
+        count++;
+    }
+    return count;
+}
+
+/* The text in at most `room` characters. */
+static void add_text(struct buf *out, const char *text, size_t room)
+{
+    if (utf8_length(text) <= room) {
+        buf_add_string(out, text);
+    } else {
+        buf_add(out, text, utf8_prefix(text, room - 1));
+        buf_add_string(out, ELLIPSIS);
+    }
+}
+
+void message_to_sms(struct message *message)
+{
+    size_t least = utf8_length(message->body), links;
+    struct buf body;
+    int count;
+
+    if (least > RENDER_SMS_TEXT_MIN)
+        least = RENDER_SMS_TEXT_MIN + 1; /* the ellipsis */
+    count = urls_that_fit(message, RENDER_BODY_MAX - least, &links);
+    buf_init(&body, BODY_MAX_BYTES);
+    add_text(&body, message->body, RENDER_BODY_MAX - links);
+    for (int i = 0; i < message->media_count; i++) {
+        if (i < count)
+            buf_printf(&body, "\n%s", message->media_urls[i]);
+        free(message->media_urls[i]);
+    }
+    free(message->body);
+    message->body = buf_detach(&body);
+    message->media_count = 0;
+    message->sms = true;
 }
 
 void message_release(struct message *message)

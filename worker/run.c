@@ -14,15 +14,20 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pg.h"
+#include "worker/accounts.h"
+#include "worker/callback.h"
 #include "worker/evidence.h"
 #include "worker/health.h"
 #include "worker/intake.h"
+#include "worker/outbox.h"
 #include "worker/pacer.h"
+#include "worker/poll.h"
 #include "worker/reach.h"
 #include "worker/reconcile.h"
 #include "worker/results.h"
 #include "worker/schema.h"
 #include "worker/sender.h"
+#include "worker/statuses.h"
 
 /* Deliveries in one worker's hands at a time, and connections to Twilio. Bounds memory. */
 #define LIVE_MAX 2000
@@ -46,7 +51,12 @@ struct worker {
     struct pacer *pacer;
     struct intake *intake;
     struct results *results;
+    struct outbox *outbox;
+    struct statuses *statuses;
+    struct poll *poll;
     struct reconcile *reconcile;
+    struct accounts *accounts; /* these two: NULL if nobody listens for callbacks */
+    struct callback *callback;
     struct event *on_term, *on_int;
     struct event *stop_timer;
     bool stopping;
@@ -80,7 +90,8 @@ static bool hands_empty(const struct worker *worker)
 {
     return pacer_live(worker->pacer) == 0 && evidence_pending(worker->evidence) == 0 &&
            !(pacer_is_claiming(worker->pacer) && pg_is_up(worker->pacer_pg)) &&
-           !(intake_is_busy(worker->intake) && pg_is_up(worker->intake_pg));
+           !(intake_is_busy(worker->intake) && pg_is_up(worker->intake_pg)) &&
+           (statuses_is_idle(worker->statuses) || !pg_is_up(worker->evidence_pg));
 }
 
 static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
@@ -109,10 +120,13 @@ static void stop(struct worker *worker)
     worker->stopping = true;
     worker->stop_by = clock_now() + worker->settings->twilio_timeout + STOP_MARGIN;
     health_set(worker->health, HEALTH_STOPPING, "asked to stop");
+    callback_stop(worker->callback);
     reconcile_stop(worker->reconcile);
     intake_stop(worker->intake);
     pacer_stop(worker->pacer);
     results_stop(worker->results);
+    outbox_stop(worker->outbox);
+    poll_stop(worker->poll);
     event_add(worker->stop_timer, &interval);
 }
 
@@ -138,16 +152,17 @@ static void on_taken(void *arg, int64_t taken, int64_t rejected)
     if (taken > 0)
         pacer_kick(worker->pacer);
     if (rejected > 0)
-        results_rejected(worker->results);
+        outbox_rejected(worker->outbox);
 }
 
 static void on_committed(void *arg, struct delivery *delivery, bool publish)
 {
     struct worker *worker = arg;
     bool claimed = delivery->resolution == NULL;
+    struct status *status = claimed ? NULL : reconcile_committed(delivery);
 
-    if (!claimed)
-        reconcile_committed(delivery);
+    if (status != NULL)
+        statuses_add(worker->statuses, status);
     if (publish)
         results_publish(worker->results, delivery);
     else
@@ -168,8 +183,10 @@ static void on_kafka_changed(void *arg, enum kafka_condition condition, const ch
     struct worker *worker = arg;
 
     health_set(worker->health, HEALTH_KAFKA, reason);
-    if (worker->results != NULL)
+    if (worker->outbox != NULL) {
         results_hold(worker->results, condition == KAFKA_AWAY);
+        outbox_hold(worker->outbox, condition == KAFKA_AWAY);
+    }
     if (condition == KAFKA_REFUSED && !worker->stopping) {
         log_error("Kafka refuses this worker for good; stopping", log_str("error", reason));
         worker->failed = true;
@@ -198,6 +215,29 @@ static void on_pg_changed(void *arg, struct pg *pg, const char *reason)
     } else {
         health_set(worker->health, HEALTH_POSTGRESQL_EVIDENCE, reason);
     }
+}
+
+/* Whose callbacks may come soon. */
+static void on_account(void *arg, const char *account_sid, const char *auth_token)
+{
+    struct worker *worker = arg;
+
+    if (worker->accounts != NULL)
+        accounts_learn(worker->accounts, account_sid, auth_token);
+}
+
+static void on_status(void *arg, struct status *status)
+{
+    struct worker *worker = arg;
+
+    statuses_add(worker->statuses, status);
+}
+
+static bool has_room_for_status(void *arg)
+{
+    const struct worker *worker = arg;
+
+    return statuses_has_room(worker->statuses);
 }
 
 /* ---- wiring ---- */
@@ -247,6 +287,33 @@ static struct retry_policy default_policy(const struct settings *settings)
                                  .jitter = true};
 }
 
+/* Nobody asks: then what is to be asked for isn't noted either. */
+static int64_t poll_delay(const struct settings *settings)
+{
+    return settings->status_poll_rate > 0 ? settings->status_poll_delay : 0;
+}
+
+static void open_statuses(struct worker *worker)
+{
+    const struct settings *settings = worker->settings;
+    const struct statuses_options statuses = {.base = worker->base,
+                                              .pg = worker->evidence_pg,
+                                              .worker = worker->name,
+                                              .poll_delay = settings->status_poll_delay};
+    struct poll_options poll;
+
+    worker->statuses = statuses_open(&statuses);
+    poll = (struct poll_options){.base = worker->base,
+                                 .http = worker->http,
+                                 .pg = worker->evidence_pg,
+                                 .statuses = worker->statuses,
+                                 .twilio_base_url = settings->twilio_base_url,
+                                 .twilio_timeout = settings->twilio_timeout,
+                                 .delay = settings->status_poll_delay,
+                                 .rate = settings->status_poll_rate};
+    worker->poll = poll_open(&poll);
+}
+
 static void open_pacing(struct worker *worker)
 {
     const struct settings *settings = worker->settings;
@@ -254,6 +321,7 @@ static void open_pacing(struct worker *worker)
                                               .pg = worker->evidence_pg,
                                               .worker = worker->name,
                                               .reconcile_delay = settings->reconcile_delay,
+                                              .poll_delay = poll_delay(settings),
                                               .committed = on_committed,
                                               .due = on_due,
                                               .arg = worker};
@@ -282,10 +350,13 @@ static void open_pacing(struct worker *worker)
                                    .sender = worker->sender,
                                    .clock = &worker->clock,
                                    .worker = worker->name,
-                                   .twilio_base_url = settings->twilio_base_url,
+                                   .prepare = {.default_policy = default_policy(settings),
+                                               .twilio_base_url = settings->twilio_base_url,
+                                               .status_callback_url = settings->status_callback_url,
+                                               .account = on_account,
+                                               .arg = worker},
                                    .lease = settings->lease,
                                    .expire_after = settings->expire_after,
-                                   .default_policy = default_policy(settings),
                                    .live_max = LIVE_MAX};
     worker->pacer = pacer_open(&pacer);
     reconcile = (struct reconcile_options){.base = worker->base,
@@ -322,15 +393,41 @@ static bool open_kafka(struct worker *worker, char *error, size_t size)
                                           .taken = on_taken,
                                           .changed = on_kafka_changed,
                                           .arg = worker};
+    struct outbox_options outbox;
 
     worker->results = results_open(&results, error, size);
     if (worker->results == NULL)
         return false;
+    statuses_set_results(worker->statuses, worker->results);
+    outbox = (struct outbox_options){.base = worker->base,
+                                     .pg = worker->evidence_pg,
+                                     .results = worker->results,
+                                     .worker = worker->name};
+    worker->outbox = outbox_open(&outbox);
     worker->intake = intake_open(&intake, error, size);
     if (worker->intake == NULL)
         return false;
     intake_hold(worker->intake, !pg_is_up(worker->intake_pg));
     return true;
+}
+
+static bool open_callbacks(struct worker *worker, char *error, size_t size)
+{
+    const struct settings *settings = worker->settings;
+    struct callback_options callback;
+
+    if (settings->callback_listen[0] == '\0')
+        return true;
+    worker->accounts = accounts_open(worker->base, worker->evidence_pg);
+    callback = (struct callback_options){.base = worker->base,
+                                         .listen = settings->callback_listen,
+                                         .url = settings->status_callback_url,
+                                         .accounts = worker->accounts,
+                                         .received = on_status,
+                                         .has_room = has_room_for_status,
+                                         .arg = worker};
+    worker->callback = callback_open(&callback, error, size);
+    return worker->callback != NULL;
 }
 
 static void open_events(struct worker *worker)
@@ -355,10 +452,15 @@ static void raise_descriptor_limit(void)
 
 static void close_all(struct worker *worker)
 {
+    callback_close(worker->callback);
+    accounts_close(worker->accounts);
     intake_close(worker->intake);
     results_close(worker->results);
+    outbox_close(worker->outbox);
     pacer_close(worker->pacer);
     http_close(worker->http);
+    poll_close(worker->poll);
+    statuses_close(worker->statuses);
     reconcile_close(worker->reconcile);
     sender_close(worker->sender);
     reach_close(worker->reach);
@@ -394,7 +496,9 @@ int run_worker(const struct settings *settings)
         worker.pacer_pg = open_pg(&worker, "pacer");
         worker.evidence_pg = open_pg(&worker, "evidence");
         open_pacing(&worker);
-        if (open_kafka(&worker, error, sizeof error)) {
+        open_statuses(&worker);
+        if (open_callbacks(&worker, error, sizeof error) &&
+            open_kafka(&worker, error, sizeof error)) {
             open_events(&worker);
             log_info("running", log_str("worker", worker.name));
             event_base_dispatch(worker.base);

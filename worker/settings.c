@@ -1,5 +1,6 @@
 #include "worker/settings.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <libpq-fe.h>
 #include <regex.h>
@@ -65,6 +66,18 @@ static const struct config_setting table[] = {
      false},
     {"MMS_HTTP_LISTEN", CONFIG_STRING, AT(http_listen), "127.0.0.1:9464",
      "address:port of /metrics, /healthz and /readyz", 0, 0, NULL, false},
+    {"MMS_STATUS_CALLBACK_URL", CONFIG_STRING, AT(status_callback_url), "",
+     "public URL at which Twilio reaches MMS_CALLBACK_LISTEN; each message asks for status "
+     "callbacks to it; empty: none",
+     0, 0, NULL, false},
+    {"MMS_CALLBACK_LISTEN", CONFIG_STRING, AT(callback_listen), "",
+     "address:port that takes Twilio's status callbacks; empty: none", 0, 0, NULL, false},
+    {"MMS_STATUS_POLL_DELAY", CONFIG_DURATION, AT(status_poll_delay), "60s",
+     "a message whose status isn't final after this is asked for at Twilio, then again after "
+     "growing pauses, for a day",
+     CLOCK_SECOND, 24 * HOUR, NULL, false},
+    {"MMS_STATUS_POLL_RATE", CONFIG_INTEGER, AT(status_poll_rate), "5",
+     "how many messages a second a worker asks for at most; 0: none", 0, 1000, NULL, false},
     {"MMS_LOG_LEVEL", CONFIG_CHOICE, AT(log_level), "info", "least level that is logged", 0, 0,
      "debug|info|warn|error", false},
     {"MMS_LOG_FORMAT", CONFIG_CHOICE, AT(log_format), "json", "JSON lines, or text for people", 0,
@@ -222,19 +235,53 @@ static bool judge_database_url(const struct settings *settings, char *error, siz
     return false;
 }
 
-static bool judge_listen(const struct settings *settings, char *error, size_t size)
+/* A name, an IPv4 address, or an IPv6 address with or without brackets. */
+static bool is_host(const char *text, size_t length)
 {
-    const char *colon = strrchr(settings->http_listen, ':');
-    char *end;
-    long port = colon != NULL ? strtol(colon + 1, &end, 10) : -1;
+    bool bracketed = length >= 2 && text[0] == '[' && text[length - 1] == ']';
+    char host[256];
+    struct in6_addr address;
 
-    if (colon != NULL && colon > settings->http_listen && colon[1] != '\0' && *end == '\0' &&
-        port >= 0 && port <= 65535)
+    snprintf(host, sizeof host, "%.*s", (int)length - (bracketed ? 2 : 0), text + bracketed);
+    if (strchr(host, ':') != NULL)
+        return inet_pton(AF_INET6, host, &address) == 1;
+    return host[0] != '\0' && strpbrk(host, "[]") == NULL;
+}
+
+static bool judge_listen(const char *setting, const char *listen, char *error, size_t size)
+{
+    const char *colon = strrchr(listen, ':');
+    size_t digits = colon != NULL ? strspn(colon + 1, "0123456789") : 0;
+
+    if (digits > 0 && digits <= 5 && colon[1 + digits] == '\0' &&
+        strtol(colon + 1, NULL, 10) <= 65535 && is_host(listen, (size_t)(colon - listen)))
         return true;
-    snprintf(error, size,
-             "MMS_HTTP_LISTEN: '%.200s' is not valid, expected address:port such as 127.0.0.1:9464",
-             settings->http_listen);
+    snprintf(error, size, "%s: '%.200s' is not valid, expected address:port such as 127.0.0.1:9464",
+             setting, listen);
     return false;
+}
+
+/* Who listens has to know what Twilio signs: the URL as it was given to it. */
+static bool judge_callback(const struct settings *settings, char *error, size_t size)
+{
+    char why[128];
+
+    if (settings->status_callback_url[0] != '\0' &&
+        !url_callback(settings->status_callback_url, why, sizeof why)) {
+        snprintf(error, size, "MMS_STATUS_CALLBACK_URL: '%.200s' %s, expected an http(s) URL",
+                 strchr(settings->status_callback_url, '@') != NULL ? "…"
+                                                                    : settings->status_callback_url,
+                 why);
+        return false;
+    }
+    if (settings->callback_listen[0] == '\0')
+        return true;
+    if (settings->status_callback_url[0] == '\0') {
+        snprintf(error, size,
+                 "MMS_CALLBACK_LISTEN: needs MMS_STATUS_CALLBACK_URL, the URL that Twilio signs");
+        return false;
+    }
+    return judge_listen("MMS_CALLBACK_LISTEN", settings->callback_listen, error, size);
 }
 
 static bool judge_together(const struct settings *settings, char *error, size_t size)
@@ -252,7 +299,17 @@ static bool judge_together(const struct settings *settings, char *error, size_t 
         return false;
     }
     return judge_base_url(settings, error, size) && judge_database_url(settings, error, size) &&
-           judge_listen(settings, error, size);
+           judge_listen("MMS_HTTP_LISTEN", settings->http_listen, error, size) &&
+           judge_callback(settings, error, size);
+}
+
+/* One line, whatever the value is. */
+static void keep_to_line(char *error)
+{
+    for (char *c = error; *c != '\0'; c++) {
+        if (iscntrl((unsigned char)*c))
+            *c = '?';
+    }
 }
 
 static bool load(const struct config_setting *rows, struct settings *settings,
@@ -267,8 +324,11 @@ static bool load(const struct config_setting *rows, struct settings *settings,
 bool settings_load(struct settings *settings, char *const *environment, char *error,
                    size_t error_size)
 {
-    return load(table, settings, environment, error, error_size) &&
-           judge_kafka(settings, error, error_size);
+    if (load(table, settings, environment, error, error_size) &&
+        judge_kafka(settings, error, error_size))
+        return true;
+    keep_to_line(error);
+    return false;
 }
 
 bool settings_load_database(struct settings *settings, char *const *environment, char *error,
@@ -281,7 +341,10 @@ bool settings_load_database(struct settings *settings, char *const *environment,
         if (rows[i].default_text == NULL)
             rows[i].default_text = "";
     }
-    return load(rows, settings, environment, error, error_size);
+    if (load(rows, settings, environment, error, error_size))
+        return true;
+    keep_to_line(error);
+    return false;
 }
 
 void settings_release(struct settings *settings)

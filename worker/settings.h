@@ -27,6 +27,10 @@ struct settings {
     int64_t retry_max;
     int64_t expire_after; /* 0: never */
     char *http_listen;
+    char *status_callback_url; /* "": Twilio isn't asked to call back */
+    char *callback_listen;     /* "": nobody listens */
+    int64_t status_poll_delay;
+    int64_t status_poll_rate; /* a second; 0: never */
     char *log_level;
     char *log_format;
     struct config_pairs kafka_properties; /* MMS_KAFKA_*: passed to librdkafka */

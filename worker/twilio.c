@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base64.h"
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/utf8.h"
@@ -13,7 +14,7 @@
 #define CUT_SECRET_MIN     8
 #define EVIDENCE_MAX_BYTES ((size_t)64 << 10)
 
-static void add_parameter(struct buf *form, const char *name, const char *value)
+static void add_to_form(struct buf *form, const char *name, const char *value)
 {
     char *escaped;
 
@@ -24,30 +25,69 @@ static void add_parameter(struct buf *form, const char *name, const char *value)
     curl_free(escaped);
 }
 
-static void build_form(const struct destination *destination, const struct message *message,
-                       struct twilio_request *request)
+static void add_to_json(struct buf *json, const char *name, const char *value)
 {
+    if (value != NULL)
+        json_add_text(json, name, value);
+}
+
+/* What a request is made of; the form and the evidence say the same. */
+struct parts {
+    const struct destination *destination;
+    const struct message *message;
+    const char *status_callback; /* ours; NULL if the destination has its own, or there is none */
+};
+
+/* Adds a parameter unless its value is NULL. */
+typedef void add_fn(struct buf *out, const char *name, const char *value);
+
+/* What comes before the media. */
+static void add_message(const struct parts *parts, struct buf *out, add_fn *add)
+{
+    add(out, "To", parts->message->to);
+    add(out, "From", parts->destination->from);
+    add(out, "MessagingServiceSid", parts->destination->messaging_service_sid);
+    add(out, "Body", parts->message->body);
+}
+
+/* What comes behind them. */
+static void add_options(const struct parts *parts, struct buf *out, add_fn *add)
+{
+    const struct options *options = &parts->destination->options;
+
+    add(out, "StatusCallback", parts->status_callback);
+    for (int i = 0; i < options->count; i++) {
+        /* The row's wish is for MMS; what is sent as SMS is sent so because that failed. */
+        if (!parts->message->sms || strcmp(options->list[i].name, "SendAsMms") != 0)
+            add(out, options->list[i].name, options->list[i].value);
+    }
+}
+
+static void build_form(const struct parts *parts, struct twilio_request *request)
+{
+    const struct message *message = parts->message;
     struct buf form;
 
     buf_init(&form, FORM_MAX_BYTES);
-    add_parameter(&form, "To", message->to);
-    add_parameter(&form, "From", destination->from);
-    add_parameter(&form, "MessagingServiceSid", destination->messaging_service_sid);
-    add_parameter(&form, "Body", message->body);
+    add_message(parts, &form, add_to_form);
     for (int i = 0; i < message->media_count; i++)
-        add_parameter(&form, "MediaUrl", message->media_urls[i]);
+        add_to_form(&form, "MediaUrl", message->media_urls[i]);
+    add_options(parts, &form, add_to_form);
     request->form_length = form.length;
     request->form = buf_detach(&form);
 }
 
-static void add_if_set(struct buf *json, const char *name, const char *text)
+static void add_media_to_json(const struct message *message, struct buf *json)
 {
-    if (text != NULL)
-        json_add_text(json, name, text);
+    json_add_name(json, "MediaUrl");
+    for (int i = 0; i < message->media_count; i++) {
+        buf_add_char(json, i == 0 ? '[' : ',');
+        json_escape(json, message->media_urls[i]);
+    }
+    buf_add_string(json, message->media_count > 0 ? "]" : "[]");
 }
 
-static void build_evidence(const struct destination *destination, const struct message *message,
-                           struct twilio_request *request)
+static void build_evidence(const struct parts *parts, struct twilio_request *request)
 {
     struct buf json;
 
@@ -57,16 +97,11 @@ static void build_evidence(const struct destination *destination, const struct m
     json_add_text(&json, "url", request->url);
     json_add_name(&json, "parameters");
     buf_add_char(&json, '{');
-    json_add_text(&json, "To", message->to);
-    add_if_set(&json, "From", destination->from);
-    add_if_set(&json, "MessagingServiceSid", destination->messaging_service_sid);
-    json_add_text(&json, "Body", message->body);
-    json_add_name(&json, "MediaUrl");
-    for (int i = 0; i < message->media_count; i++) {
-        buf_add_char(&json, i == 0 ? '[' : ',');
-        json_escape(&json, message->media_urls[i]);
-    }
-    buf_add_string(&json, message->media_count > 0 ? "]}}" : "[]}}");
+    add_message(parts, &json, add_to_json);
+    if (!parts->message->sms)
+        add_media_to_json(parts->message, &json);
+    add_options(parts, &json, add_to_json);
+    buf_add_string(&json, "}}");
     if (json.overflow) {
         buf_clear(&json);
         buf_add_string(&json, "null");
@@ -74,41 +109,38 @@ static void build_evidence(const struct destination *destination, const struct m
     request->evidence = buf_detach(&json);
 }
 
-/* RFC 4648 base64, for the one thing that needs it. */
-static char *base64(const char *text)
+/* A destination that says who is to be told is taken at its word. */
+static const char *own_callback(const struct destination *destination, const char *status_callback)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *in = (const unsigned char *)text;
-    size_t length = strlen(text);
-    char *out = mem_zalloc((length + 2) / 3 * 4 + 1);
-    char *o = out;
+    const struct options *options = &destination->options;
 
-    for (size_t i = 0; i < length; i += 3) {
-        unsigned bits = (unsigned)in[i] << 16 | (i + 1 < length ? (unsigned)in[i + 1] << 8 : 0) |
-                        (i + 2 < length ? in[i + 2] : 0);
-
-        *o++ = digits[bits >> 18 & 63];
-        *o++ = digits[bits >> 12 & 63];
-        *o++ = i + 1 < length ? digits[bits >> 6 & 63] : '=';
-        *o++ = i + 2 < length ? digits[bits & 63] : '=';
-    }
-    return out;
+    if (options_value(options, "StatusCallback") != NULL ||
+        options_value(options, "ApplicationSid") != NULL)
+        return NULL;
+    return status_callback;
 }
 
 void twilio_request_build(const char *base_url, const struct destination *destination,
-                          const struct message *message, struct twilio_request *ret_request)
+                          const struct message *message, const char *status_callback,
+                          struct twilio_request *ret_request)
 {
+    const struct parts parts = {
+        .destination = destination,
+        .message = message,
+        .status_callback = own_callback(destination, status_callback),
+    };
     char *pair = mem_printf("%s:%s", destination->user, destination->password);
 
     ret_request->url =
         mem_printf("%s/2010-04-01/Accounts/%s/Messages.json", base_url, destination->account_sid);
     ret_request->user = mem_strdup(destination->user);
     ret_request->password = mem_strdup(destination->password);
-    ret_request->basic = base64(pair);
+    ret_request->basic = mem_zalloc(BASE64_SIZE(strlen(pair)));
+    base64_encode(pair, strlen(pair), ret_request->basic);
     /* For masking alone: a page may have the padding escaped. */
     ret_request->basic[strcspn(ret_request->basic, "=")] = '\0';
-    build_form(destination, message, ret_request);
-    build_evidence(destination, message, ret_request);
+    build_form(&parts, ret_request);
+    build_evidence(&parts, ret_request);
     mem_wipe(pair, strlen(pair));
     free(pair);
 }

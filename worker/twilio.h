@@ -22,11 +22,14 @@ struct twilio_request {
 };
 
 /*
- * Builds the create request for `message`. `base_url` has no slash at its end.
+ * Builds the create request for `message`. `base_url` has no slash at its end. `status_callback` is
+ * where Twilio is to report what becomes of the message, or NULL; a destination that has callbacks
+ * of its own (status_callback or application_sid) keeps those.
  * Source: Twilio's Messages resource; MediaUrl is repeated for each URL, '+' goes as %2B.
  */
 void twilio_request_build(const char *base_url, const struct destination *destination,
-                          const struct message *message, struct twilio_request *ret_request);
+                          const struct message *message, const char *status_callback,
+                          struct twilio_request *ret_request);
 
 /* Wipes the secrets and frees the rest. */
 void twilio_request_release(struct twilio_request *request);

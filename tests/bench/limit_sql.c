@@ -236,16 +236,18 @@ static void add_attempt(struct pg_array *a, const struct claimed *claimed)
     pg_array_add_null(a++); /* error_code */
     pg_array_add_null(a++); /* error_message */
     pg_array_add_text(a++, timing);
-    pg_array_add_int4(a++, 0); /* parked */
+    pg_array_add_int4(a++, 0); /* keeps its place */
+    pg_array_add_null(a++);    /* advice */
+    pg_array_add_int4(a++, 0); /* as SMS */
 }
 
 static void attempts_statement(struct pg_unit *unit, const struct batch *batch)
 {
     static const enum pg_type types[] = {
-        PG_TEXT,        PG_INT8, PG_INT4, PG_TIMESTAMPTZ, PG_UUID,        PG_TEXT,
-        PG_TEXT,        PG_TEXT, PG_INT4, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ,
-        PG_TIMESTAMPTZ, PG_JSON, PG_INT4, PG_JSON,        PG_TEXT,        PG_TEXT,
-        PG_TEXT,        PG_INT4, PG_TEXT, PG_JSON,        PG_INT4,
+        PG_TEXT, PG_INT8, PG_INT4,        PG_TIMESTAMPTZ, PG_UUID,        PG_TEXT,        PG_TEXT,
+        PG_TEXT, PG_INT4, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_JSON,
+        PG_INT4, PG_JSON, PG_TEXT,        PG_TEXT,        PG_TEXT,        PG_INT4,        PG_TEXT,
+        PG_JSON, PG_INT4, PG_TEXT,        PG_INT4,
     };
     struct pg_array a[sizeof types / sizeof types[0]];
 
@@ -256,6 +258,7 @@ static void attempts_statement(struct pg_unit *unit, const struct batch *batch)
     pg_unit_arrays(unit, a, sizeof types / sizeof types[0]);
     pg_unit_text(unit, batch->side->name);
     pg_unit_int8(unit, CLOCK_SECOND); /* reconcile delay */
+    pg_unit_int8(unit, CLOCK_SECOND); /* delay of polls */
 }
 
 static void marks_statements(struct pg_unit *unit, const struct batch *batch)

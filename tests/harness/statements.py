@@ -13,6 +13,7 @@ from psycopg2.extensions import new_type, register_type
 from psycopg2.extras import NamedTupleCursor
 
 from . import ROOT
+from .system import ACCOUNT
 
 SQL = ROOT / "worker" / "sql"
 
@@ -21,6 +22,7 @@ _INTAKE = ("intake", "intake_lock", "intake_wake")
 _UNDO = ("claim_undo_lock", "claim_undo")
 _EVIDENCE = ("pacing_lock", "evidence_slots", "evidence_attempts", "evidence_release", "evidence_wake")
 _RECONCILE = ("lease", "reconcile", "evidence_resolve", "evidence_reclaim")
+_STATUSES = ("statuses_lock", "statuses", "outbox_statuses", "poll")
 
 MICROSECONDS = 1_000_000
 """In a second."""
@@ -28,6 +30,25 @@ MICROSECONDS = 1_000_000
 # Not a datetime: there is an infinity.
 _TIMESTAMPTZ = 1184
 _TIME_AS_TEXT = new_type((_TIMESTAMPTZ,), "TIME_AS_TEXT", lambda text, _: text)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What Twilio said about a message: it is in this status (rank and final as worker/status.c has them).
+
+    attempt  (destination_id, delivery_id, attempt)
+    """
+
+    attempt: tuple
+    message_sid: str
+    status: str
+    rank: int
+    final: bool = False
+    error_code: int | None = None
+    source: str = "callback"
+    account_sid: str = ACCOUNT
+    sender: str = "+15550001111"
+    recipient: str = "+15557770000"
 
 
 @dataclass(frozen=True)
@@ -77,7 +98,7 @@ class Statements:
         register_type(_TIME_AS_TEXT, connection)
         # As the worker's are: made for these parameters, not for any.
         self._cursor.execute("set plan_cache_mode = force_custom_plan; set timezone = 'UTC'")
-        for name in _CLAIM + _UNDO + _INTAKE + _EVIDENCE + _RECONCILE:
+        for name in _CLAIM + _UNDO + _INTAKE + _EVIDENCE + _RECONCILE + _STATUSES:
             self._cursor.execute(f"prepare {name} as " + (SQL / f"{name}.sql").read_text(encoding="utf-8"))
 
     def close(self):
@@ -133,7 +154,7 @@ class Statements:
     def take_over(self, after=0):
         """Takes over what ran out of its lease, to be looked up so many microseconds after its slot; how many."""
         with self.transaction():
-            return len(self.run("lease", 100, self.worker, 3600 * MICROSECONDS, after))
+            return len(self.run("lease", 100, self.worker, 3600 * MICROSECONDS, after, "advice"))
 
     def look_up(self, lease=60 * MICROSECONDS, early=1200 * MICROSECONDS, delay=4 * MICROSECONDS):
         """Takes up what is due to be looked up at Twilio: the rows of reconcile.sql."""
@@ -148,6 +169,7 @@ class Statements:
                 "evidence_resolve",
                 [asked.destination_id], [asked.id], [asked.attempts], [asked.lookup_lease], [uuid.uuid4()], [outcome], [None],
                 [state], [int(state != "pending")], [None], [self.in_ms(0)], [message_sid], [None], [None], ["looked up"],
+                [None], 60 * MICROSECONDS,
             )  # fmt: skip
 
     def intake(self, *events):
@@ -179,8 +201,32 @@ class Statements:
             standing = self._attempts(attempts) if attempts else []
             if released:
                 self._release(released)
-            self._wake([e for e in ended if e.state != "accepted" or e.well])
+            self._wake([e for e in ended if e.state != "accepted" or e.well or e.claimed.trouble > 0])
         return standing
+
+    def tell(self, *told):
+        """Stores what Twilio said (Told): the rows of statuses.sql."""
+        none = [None] * len(told)
+        ids = [list(column) for column in zip(*(t.attempt for t in told))]
+        with self.transaction():
+            self.run("statuses_lock", ids[0], ids[1])
+            return self.run(
+                "statuses",
+                *ids, [t.account_sid for t in told], [t.message_sid for t in told], [t.status for t in told],
+                [t.rank for t in told], [int(t.final) for t in told], [t.error_code for t in told], *[none] * 3,
+                [t.source for t in told], none, [t.sender for t in told], [t.recipient for t in told],
+                ["" for _ in told], self.worker, 3600 * MICROSECONDS,
+            )  # fmt: skip
+
+    def left_over_statuses(self):
+        """Results about statuses that the outbox's sweep would publish now: the rows of outbox_statuses.sql."""
+        with self.transaction():
+            return self.run("outbox_statuses", 0, 500, 3600 * MICROSECONDS)
+
+    def poll(self, limit=100, pause=60 * MICROSECONDS):
+        """Messages to ask for now: the rows of poll.sql."""
+        with self.transaction():
+            return self.run("poll", limit, pause)
 
     def _slots(self, moved):
         claimed = [e.claimed for e in moved]
@@ -198,7 +244,8 @@ class Statements:
             [c.lease_until for c in claimed], [e.result_id for e in attempts], outcomes, none,
             [e.state for e in attempts], [0 for _ in claimed], slots, slots, slots,
             [e.next_attempt_at for e in attempts], *[none] * 4, [e.message_sid for e in attempts], *[none] * 4,
-            [int(e.parked_until is not None) for e in attempts], self.worker, 60 * MICROSECONDS,
+            [int(e.parked_until is not None) for e in attempts], none, [0 for _ in claimed],
+            self.worker, 60 * MICROSECONDS, 60 * MICROSECONDS,
         )  # fmt: skip
 
     def _release(self, released):
@@ -219,4 +266,5 @@ class Statements:
             [c.destination_id for c in claimed], wake_at,
             [e.parked_until for e in waking], ["TEST" if e.parked_until else None for e in waking],
             [int(e.well) for e in waking], [c.updated_at for c in claimed],
+            [c.trouble for c in claimed],
         )  # fmt: skip

@@ -11,7 +11,27 @@ from harness.kafka import Kafka
 from harness.postgres import Postgres
 from harness.system import System
 
-SERVERS = BUILD / "test" / "servers"
+SERVERS = BUILD / "test" / f"servers-{os.environ.get('TEST_LANE', 'one')}"
+
+
+# Files whose tests mostly wait: for time limits, pauses, leases.
+PATIENT = {
+    "test_callback_receiver",
+    "test_opt_outs",
+    "test_outages",
+    "test_parameters",
+    "test_parking",
+    "test_sms_fallback",
+    "test_statuses",
+    "test_story",
+    "test_verdicts",
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in PATIENT:
+            item.add_marker("patient")
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,10 @@ static void takes_the_example(void **state)
     assert_string_equal(d.account_sid, "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
     assert_string_equal(d.user, d.account_sid);
     assert_string_equal(d.password, "twilio-auth-token");
+    assert_string_equal(d.auth_token, "twilio-auth-token");
+    assert_string_equal(d.warning, "");
+    assert_int_equal(d.options.count, 0);
+    assert_false(d.sms_fallback);
     assert_false(d.truncate);
     destination_release(&d);
     assert_null(d.json);
@@ -302,30 +306,160 @@ static void a_service_stands_in_for_the_sender(void **state)
     assert_string_equal(d.account_sid, SID("AC"));
     assert_string_equal(d.user, SID("SK"));
     assert_string_equal(d.password, KEY_SECRET);
+    /* Callbacks are signed with the token all the same. */
+    assert_string_equal(d.auth_token, TOKEN);
     destination_release(&d);
 }
 
 /* Optional parameters of Twilio's: never left out in silence. */
-static void an_option_is_either_sent_or_refused(void **state)
+static void an_option_is_sent(void **state)
+{
+    static const struct {
+        const char *field, *value, *name, *sent;
+    } cases[] = {
+        {"status_callback", "\"https://a.example/cb\"", "StatusCallback", "https://a.example/cb"},
+        {"application_sid", "\"" SID("AP") "\"", "ApplicationSid", SID("AP")},
+        {"max_price", "0.5", "MaxPrice", "0.5"},
+        {"provide_feedback", "true", "ProvideFeedback", "true"},
+        {"validity_period", "60", "ValidityPeriod", "60"},
+        {"smart_encoded", "true", "SmartEncoded", "true"},
+        {"shorten_urls", "false", "ShortenUrls", "false"},
+        {"content_retention", "\"discard\"", "ContentRetention", "discard"},
+        {"address_retention", "\"obfuscate\"", "AddressRetention", "obfuscate"},
+        {"send_as_mms", "true", "SendAsMms", "true"},
+        {"risk_check", "\"enable\"", "RiskCheck", "enable"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *config = variant(cases[i].field, cases[i].value);
+        char why[300] = "";
+        struct destination d;
+
+        check_true(why, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+        check_int(cases[i].field, d.options.count, 1);
+        check_string(cases[i].field, d.options.list[0].name, cases[i].name);
+        check_string(cases[i].field, d.options.list[0].value, cases[i].sent);
+        destination_release(&d);
+        check_int(cases[i].field, d.options.count, 0);
+        free(config);
+    }
+}
+
+static void refuses_broken_options(void **state)
 {
     static const struct field_case cases[] = {
-        {"status_callback", "\"https://a.example/cb\"", "absent"},
-        {"application_sid", "\"" SID("AP") "\"", "absent"},
-        {"max_price", "0.5", "absent"},
-        {"provide_feedback", "true", "absent"},
-        {"validity_period", "60", "absent"},
-        {"smart_encoded", "true", "absent"},
-        {"shorten_urls", "true", "absent"},
-        {"content_retention", "\"discard\"", "absent"},
-        {"address_retention", "\"obfuscate\"", "absent"},
-        {"send_as_mms", "true", "absent"},
-        {"risk_check", "\"enable\"", "absent"},
-        {"sms_fallback", "true", "absent"},
+        {"status_callback", "\"https://my_host.example/\"", "underscore"},
+        {"validity_period", "0", "not valid, expected a whole number of seconds from 1 to 36000"},
+        {"shorten_urls", "true", "messaging_service_sid"},
+        {"sms_fallback", "\"true\"", "not a boolean, expected true or false"},
+        {"sms_fallback", "1", "true or false"},
     };
 
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++)
         check_refused(&cases[i], cases[i].field);
+}
+
+static void falls_back_if_it_is_told_to(void **state)
+{
+    static const struct {
+        const char *value;
+        bool expected;
+    } cases[] = {{NULL, false}, {"null", false}, {"false", false}, {"true", true}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *config = variant("sms_fallback", cases[i].value);
+        char why[300] = "";
+        struct destination d;
+
+        check_true(why, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+        check_int(config, d.sms_fallback, cases[i].expected);
+        destination_release(&d);
+        free(config);
+    }
+}
+
+#define ALPHANUMERIC "config.from: Twilio sends no MMS from an alphanumeric sender ID"
+
+static void warns_on_one_line(void **state)
+{
+    static const struct {
+        const char *field, *value, *expected;
+    } cases[] = {
+        {"from", "\"+16824246644\"", ""},
+        {"from", "\"12345\"", ""},
+        {"from", "\"Acme\"", ALPHANUMERIC},
+        {"from", "\"+1a\"", ALPHANUMERIC},
+        {"max_price", "0.5",
+         "config.max_price: obsolete, without effect at Twilio since 2024-06-03"},
+        {"validity_period", "60", ""},
+        {"validity_period", "5", "config.validity_period: Twilio recommends more than 5 seconds"},
+        {"status_callback", "\"https://a.example/?hush\"", ""},
+        {"status_callback", "\"https://10.0.0.1/?hush\"",
+         "config.status_callback: the URL has a private, loopback or link-local host, Twilio can't "
+         "reach that"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *config = variant(cases[i].field, cases[i].value);
+        char why[300] = "";
+        struct destination d;
+
+        check_true(why, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+        check_string(config, d.warning, cases[i].expected);
+        destination_release(&d);
+        free(config);
+    }
+}
+
+static void all_warnings_fit(void **state)
+{
+    static const char more[] = "{\"from\":\"Acme\",\"max_price\":1,\"validity_period\":1,"
+                               "\"status_callback\":\"http://a-name/\","
+                               "\"application_sid\":\"" SID("AP") "\"}";
+    json_t *json = json_loads(BASE, 0, NULL);
+    char *config, why[300] = "";
+    struct destination d;
+
+    (void)state;
+    assert_int_equal(json_object_update_new(json, json_loads(more, 0, NULL)), 0);
+    config = json_dumps(json, 0);
+    check_true(why, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+    check_contains("first", d.warning, ALPHANUMERIC "; config.status_callback: ");
+    check_contains("last", d.warning, "Twilio recommends more than 5 seconds");
+    assert_true(strlen(d.warning) < sizeof d.warning - 1);
+    destination_release(&d);
+    json_decref(json);
+    free(config);
+}
+
+/* Both together are one sender of the service's. */
+static void takes_each_kind_of_sender(void **state)
+{
+    static const char *const senders[] = {"+16824246644", "12345", "Acme", NULL};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT(senders); i++) {
+        const char *from = senders[i / 2], *service = i % 2 == 0 ? NULL : SID("MG");
+        json_t *json = json_loads(BASE, 0, NULL);
+        char *config, why[300] = "";
+        struct destination d;
+
+        json_object_set_new(json, "from", from != NULL ? json_string(from) : json_null());
+        json_object_set_new(json, "messaging_service_sid",
+                            service != NULL ? json_string(service) : json_null());
+        config = json_dumps(json, 0);
+        check_int(config, destination_parse("TWILIO_MMS", config, &d, why, sizeof why),
+                  from != NULL || service != NULL);
+        check_string(config, d.from, from);
+        check_string(config, d.messaging_service_sid, service);
+        destination_release(&d);
+        json_decref(json);
+        free(config);
+    }
 }
 
 static void refuses_unknown_fields(void **state)
@@ -390,6 +524,8 @@ static void refuses_other_rows(void **state)
         {"TWILIO_MMS", "", "config: not an object"},
         {"TWILIO_MMS", "null", "config: not an object"},
         {"TWILIO_MMS", "[]", "config: not an object"},
+        {"TWILIO_MMS", "{\"validity_period\":99999999999999999999}",
+         "config: a number is out of range"},
         {"TWILIO_MMS", "\"hush\"", "config: not an object"},
         {"TWILIO_MMS", "{\"auth\":{\"auth_token\":\"hush\"}", "config: not an object"},
     };
@@ -435,7 +571,12 @@ int main(void)
         cmocka_unit_test(names_api_keys_that_are_no_strings),
         cmocka_unit_test(takes_each_variant),
         cmocka_unit_test(a_service_stands_in_for_the_sender),
-        cmocka_unit_test(an_option_is_either_sent_or_refused),
+        cmocka_unit_test(an_option_is_sent),
+        cmocka_unit_test(refuses_broken_options),
+        cmocka_unit_test(falls_back_if_it_is_told_to),
+        cmocka_unit_test(warns_on_one_line),
+        cmocka_unit_test(all_warnings_fit),
+        cmocka_unit_test(takes_each_kind_of_sender),
         cmocka_unit_test(refuses_unknown_fields),
         cmocka_unit_test(unknown_names_stay_one_line),
         cmocka_unit_test(refuses_other_rows),

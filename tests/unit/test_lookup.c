@@ -669,7 +669,8 @@ static void check_taken(const struct match *match, const struct listing *listing
     }
 }
 
-static void run_settled(const struct match *match, int64_t settled_by)
+/* `as`: what all the attempts have in common. */
+static void run_as(const struct match *match, const struct sought *as)
 {
     size_t count = count_attempts(match);
     struct listing listing = list(match->messages, count_messages(match));
@@ -677,7 +678,10 @@ static void run_settled(const struct match *match, int64_t settled_by)
 
     for (size_t i = 0; i < count; i++) {
         sought[i] = seek(&match->attempts[i]);
-        sought[i].settled_by = settled_by;
+        sought[i].settled_by = as->settled_by;
+        sought[i].links_shortened = as->links_shortened;
+        sought[i].body_discarded = as->body_discarded;
+        sought[i].others_known = as->others_known;
     }
     lookup_match(&listing, sought, count);
     for (size_t i = 0; i < count; i++) {
@@ -687,6 +691,11 @@ static void run_settled(const struct match *match, int64_t settled_by)
     }
     check_taken(match, &listing, count);
     listing_release(&listing);
+}
+
+static void run_settled(const struct match *match, int64_t settled_by)
+{
+    run_as(match, &(struct sought){.settled_by = settled_by});
 }
 
 static void run(const struct match *match)
@@ -1225,6 +1234,216 @@ static void doubt_says_why(void **state)
     }
 }
 
+/* ---- what Twilio was asked to do to messages ---- */
+
+#define LONG  "https://shop.example/orders/1?from=mms&x=%20#top"
+#define LONG2 "https://shop.example/orders/2"
+#define SHORT "https://sho.rt/Ab12"
+
+/* Whatever stands in its place, a link is as good as another; the rest is not. */
+static void shortened_links_are_all_the_same(void **state)
+{
+    static const struct match cases[] = {
+        {"another link", {MADE(1, 10, "See " SHORT)}, {SENT("See " LONG, OWL, 0, 20, 1)}},
+        {"the same link", {MADE(1, 10, "See " LONG)}, {SENT("See " LONG, OWL, 0, 20, 1)}},
+        {"nothing but a link", {MADE(1, 10, SHORT)}, {SENT(LONG, OWL, 0, 20, 1)}},
+        {"in the middle", {MADE(1, 10, "a " SHORT " b")}, {SENT("a " LONG " b", OWL, 0, 20, 1)}},
+        {"two",
+         {MADE(1, 10, "a " SHORT "\n" SHORT "x b")},
+         {SENT("a " LONG "\nhttp://b.example b", OWL, 0, 20, 1)}},
+        {"one of two",
+         {MADE(1, 10, "a " SHORT " " LONG2)},
+         {SENT("a " LONG " " LONG2, OWL, 0, 20, 1)}},
+        {"case of the scheme", {MADE(1, 10, "a " SHORT)}, {SENT("a HTTP://x.y/", OWL, 0, 20, 1)}},
+        {"signs around it",
+         {MADE(1, 10, "a (" SHORT "), \"" SHORT "\".")},
+         {SENT("a (" LONG "), \"" LONG2 "\".", OWL, 0, 20, 1)}},
+        {"look-alikes as well",
+         {MADE(1, 10, "\"It's\" " SHORT "...")},
+         {SENT("\u201cIt\u2019s\u201d " LONG "\u2026", OWL, 0, 20, 1)}},
+        {"trial account", {MADE(1, 10, TRIAL "a " SHORT)}, {SENT("a " LONG, OWL, 0, 20, 1)}},
+        {"no link", {MADE(1, 10, "Hi")}, {SENT("Hi", OWL, 0, 20, 1)}},
+        {"other text before", {MADE(1, 10, "Oh " SHORT)}, {SENT("a " LONG, OWL, 0, 20, ABSENT)}},
+        {"other text, no link", {MADE(1, 10, "Oh")}, {SENT("a " LONG, OWL, 0, 20, ABSENT)}},
+        {"no link, other text", {MADE(1, 10, "Ho")}, {SENT("Hi", OWL, 0, 20, ABSENT)}},
+        {"too late", {MADE(1, 21, "a " SHORT)}, {SENT("a " LONG, OWL, 0, 20, ABSENT)}},
+        {"taken", {TAKEN(1, 10, "a " SHORT)}, {SENT("a " LONG, OWL, 0, 20, ABSENT)}},
+        {"nothing there", {{0}}, {SENT("a " LONG, OWL, 0, 20, ABSENT)}},
+        {"other sender",
+         {MADE_BY(1, 10, OTHER, NULL, "a " SHORT)},
+         {SENT("a " LONG, OWL, 0, 20, ABSENT)}},
+        /* Behind a link nobody knows what Twilio took for a part of it. */
+        {"other text behind",
+         {MADE(1, 10, "a " SHORT " b")},
+         {SENT("a " LONG " c", OWL, 0, 20, UNDECIDED)}},
+        {"without its scheme",
+         {MADE(1, 10, "a sho.rt/Ab12 b")},
+         {SENT("a " LONG " b", OWL, 0, 20, UNDECIDED)}},
+        {"a link in letters of its own",
+         {MADE(1, 10, "a " SHORT " b")},
+         {SENT("a https://a.example/\u0101 b", OWL, 0, 20, UNDECIDED)}},
+        {"no body", {MADE(1, 10, "")}, {SENT(LONG, OWL, 0, 20, UNDECIDED)}},
+        {"two messages",
+         {MADE(2, 11, "a " SHORT), MADE(1, 10, "a " SHORT "2")},
+         {SENT("a " LONG, OWL, 0, 20, UNDECIDED)}},
+        /* Attempts that differ in their links alone. */
+        {"two and two",
+         {MADE(2, 20, "a " SHORT), MADE(1, 10, "a " SHORT "2")},
+         {SENT("a " LONG, OWL, 0, 60, 1), SENT("a " LONG2, OWL, 5, 65, 2)}},
+        {"two and one",
+         {MADE(1, 10, "a " SHORT)},
+         {SENT("a " LONG, OWL, 0, 60, UNDECIDED), SENT("a " LONG2, OWL, 5, 65, UNDECIDED)}},
+        {"two and none",
+         {{0}},
+         {SENT("a " LONG, OWL, 0, 60, ABSENT), SENT("a " LONG2, OWL, 5, 65, ABSENT)}},
+        {"two with the same link, and one",
+         {MADE(1, 10, "a " SHORT)},
+         {SENT("a " LONG, OWL, 0, 60, 1), SENT("a " LONG, OWL, 5, 65, ABSENT)}},
+    };
+    static const struct sought as = {
+        .settled_by = INT64_MAX, .links_shortened = true, .others_known = true};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        run_as(&cases[i], &as);
+}
+
+static void links_that_were_not_shortened_are_compared(void **state)
+{
+    static const struct match cases[] = {
+        {"another link", {MADE(1, 10, "See " SHORT)}, {SENT("See " LONG, OWL, 0, 20, ABSENT)}},
+        {"the same link", {MADE(1, 10, "See " LONG)}, {SENT("See " LONG, OWL, 0, 20, 1)}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        run(&cases[i]);
+}
+
+/* An attempt with another link isn't sought together with this one before both were looked up. */
+static void a_shortened_link_may_be_of_another_attempt(void **state)
+{
+    static const struct match cases[] = {
+        {"another link", {MADE(1, 10, "a " SHORT)}, {SENT("a " LONG, OWL, 0, 20, UNDECIDED)}},
+        {"the very body", {MADE(1, 10, "a " LONG)}, {SENT("a " LONG, OWL, 0, 20, 1)}},
+        {"no link", {MADE(1, 10, "Hi")}, {SENT("Hi", OWL, 0, 20, 1)}},
+        {"nothing there", {{0}}, {SENT("a " LONG, OWL, 0, 20, ABSENT)}},
+        {"other text", {MADE(1, 10, "Oh " SHORT)}, {SENT("a " LONG, OWL, 0, 20, ABSENT)}},
+    };
+    static const struct sought as = {.settled_by = INT64_MAX, .links_shortened = true};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        run_as(&cases[i], &as);
+}
+
+/* The destination was changed between two attempts: the very body is the other's. */
+static void the_very_body_comes_first(void **state)
+{
+    static const struct message message = MADE(1, 10, "a " LONG);
+    struct listing listing = list(&message, 1);
+    struct sought sought[] = {
+        seek(&(struct attempt)SENT("a " LONG2, OWL, 0, 60, 0)),
+        seek(&(struct attempt)SENT("a " LONG, OWL, 5, 65, 0)),
+    };
+
+    (void)state;
+    sought[0].links_shortened = sought[0].others_known = true;
+    lookup_match(&listing, sought, COUNT(sought));
+    assert_int_equal(sought[0].finding, SOUGHT_ABSENT);
+    assert_int_equal(sought[1].finding, SOUGHT_FOUND);
+    listing_release(&listing);
+}
+
+/* Such attempts are of one kind if there is no link in them, and never if there is. */
+static void what_was_asked_for_changes_between_attempts(void **state)
+{
+    static const struct {
+        const char *name, *first, *second; /* the first with shortened links */
+        const char *listed[2];             /* the newest first */
+        int found[2];
+    } cases[] = {
+        {"no link", "Hi", "Hi", {"Hi", "Hi"}, {1, 2}},
+        {"links", "a " LONG, "a " LONG2, {"a " LONG2, "a " SHORT}, {1, 2}},
+        {"a link that is a mark", "a " LONG, "a http://", {"a http://", "b"}, {ABSENT, 2}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT(cases); i++) {
+        const char *const *listed = cases[i / 2].listed;
+        const struct message messages[] = {MADE(2, 20, listed[0]), MADE(1, 10, listed[1])};
+        struct listing listing = list(messages, COUNT(messages));
+        size_t first = i % 2; /* whichever comes first */
+        struct sought sought[2];
+
+        sought[first] = seek(&(struct attempt)SENT(cases[i / 2].first, OWL, 0, 60, 0));
+        sought[first].links_shortened = sought[first].others_known = true;
+        sought[1 - first] = seek(&(struct attempt)SENT(cases[i / 2].second, OWL, 5, 65, 0));
+        lookup_match(&listing, sought, COUNT(sought));
+        check_int(cases[i / 2].name, found_number(&sought[first]), cases[i / 2].found[0]);
+        check_int(cases[i / 2].name, found_number(&sought[1 - first]), cases[i / 2].found[1]);
+        listing_release(&listing);
+    }
+}
+
+/* Twilio may have emptied it, or not yet. */
+static void a_discarded_body_is_not_told_apart(void **state)
+{
+    static const struct match cases[] = {
+        {"emptied", {MADE(1, 10, "")}, {SENT("Hi", OWL, 0, 20, UNDECIDED)}},
+        {"none", {MADE(1, 10, NULL)}, {SENT("Hi", OWL, 0, 20, UNDECIDED)}},
+        {"not yet", {MADE(1, 10, "Hi")}, {SENT("Hi", OWL, 0, 20, 1)}},
+        {"another's, not yet", {MADE(1, 10, "Ho")}, {SENT("Hi", OWL, 0, 20, ABSENT)}},
+        {"emptied, taken", {TAKEN(1, 10, "")}, {SENT("Hi", OWL, 0, 20, ABSENT)}},
+        {"emptied, too late", {MADE(1, 21, "")}, {SENT("Hi", OWL, 0, 20, ABSENT)}},
+        {"nothing there", {{0}}, {SENT("Hi", OWL, 0, 20, ABSENT)}},
+        {"two, one emptied",
+         {MADE(1, 10, "")},
+         {SENT("Hi", OWL, 0, 60, UNDECIDED), SENT("Ho", OWL, 5, 65, UNDECIDED)}},
+    };
+    static const struct sought as = {.settled_by = INT64_MAX, .body_discarded = true};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        run_as(&cases[i], &as);
+}
+
+static void doubt_says_what_was_asked_for(void **state)
+{
+    static const struct {
+        const char *name, *listed;
+        bool discarded, shortened, others_known;
+        const char *second, *part; /* a second attempt's body; NULL: there is none */
+    } cases[] = {
+        {"discarded", "", true, false, false, NULL, "has bodies discarded"},
+        {"altered", "a " LONG "!", true, false, false, NULL, "altered"},
+        {"too early", "a " SHORT, false, true, false, NULL, "matches but for its links"},
+        {"links", "a " SHORT, false, true, true, "a " LONG2, "differ in their links"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct message message = MADE(1, 10, cases[i].listed);
+        struct listing listing = list(&message, 1);
+        const char *bodies_of[] = {"a " LONG, cases[i].second};
+        size_t count = cases[i].second != NULL ? 2 : 1;
+        struct sought sought[2];
+
+        for (size_t k = 0; k < count; k++) {
+            sought[k] = seek(&(struct attempt)SENT(bodies_of[k], OWL, 0, 60, 0));
+            sought[k].body_discarded = cases[i].discarded;
+            sought[k].links_shortened = cases[i].shortened;
+            sought[k].others_known = cases[i].others_known;
+        }
+        lookup_match(&listing, sought, count);
+        for (size_t k = 0; k < count; k++) {
+            check_int(cases[i].name, sought[k].finding, SOUGHT_UNDECIDED);
+            check_contains(cases[i].name, sought[k].why, cases[i].part);
+        }
+        listing_release(&listing);
+    }
+}
+
 /* ---- whatever there is ---- */
 
 static bool in_window(const struct sought *sought, const struct listed *message)
@@ -1387,6 +1606,13 @@ int main(void)
         cmocka_unit_test(equal_attempts_are_matched_one_to_one_in_time),
         cmocka_unit_test(different_kinds_do_not_mix),
         cmocka_unit_test(doubt_says_why),
+        cmocka_unit_test(shortened_links_are_all_the_same),
+        cmocka_unit_test(links_that_were_not_shortened_are_compared),
+        cmocka_unit_test(a_shortened_link_may_be_of_another_attempt),
+        cmocka_unit_test(the_very_body_comes_first),
+        cmocka_unit_test(what_was_asked_for_changes_between_attempts),
+        cmocka_unit_test(a_discarded_body_is_not_told_apart),
+        cmocka_unit_test(doubt_says_what_was_asked_for),
         cmocka_unit_test(a_message_is_never_given_twice_to_two_kinds),
         cmocka_unit_test(a_message_is_never_given_twice),
         cmocka_unit_test(many_are_matched),

@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "common/buf.h"
 #include "common/utf8.h"
 #include "worker/render.h"
 
@@ -315,6 +316,137 @@ static void bounds_the_length_of_urls(void **state)
     }
 }
 
+/* ---- as SMS ---- */
+
+#define HEAD "https://a.example/"
+
+/* Of `characters` characters. */
+static char *make_url(size_t characters)
+{
+    char *path = check_repeat("x", characters - strlen(HEAD)), *url = malloc(characters + 1);
+
+    assert_non_null(url);
+    snprintf(url, characters + 1, HEAD "%s", path);
+    free(path);
+    return url;
+}
+
+/*
+ * A text of `text` times `unit` and `count` URLs of `length` characters: how many characters of the
+ * text and how many URLs are left.
+ */
+static void check_sms(const char *unit, size_t text, int count, size_t length, size_t kept,
+                      int urls)
+{
+    char *whole = check_repeat(unit, text), *url = make_url(length), name[100];
+    struct message message = {.media_count = count};
+    struct buf expected;
+
+    message.body = check_repeat(unit, text);
+    for (int i = 0; i < count; i++)
+        message.media_urls[i] = make_url(length);
+    buf_init(&expected, 20000);
+    buf_add(&expected, whole, kept * strlen(unit));
+    if (kept < text)
+        buf_add_string(&expected, "\u2026");
+    for (int i = 0; i < urls; i++)
+        buf_printf(&expected, "\n%s", url);
+    snprintf(name, sizeof name, "%zu times %s, %d URLs of %zu", text, unit, count, length);
+    message_to_sms(&message);
+    check_string(name, message.body, expected.data);
+    check_true(name, message.sms);
+    check_int(name, message.media_count, 0);
+    check_true(name, utf8_length(message.body) <= 1600);
+    check_true(name, utf8_valid(message.body, strlen(message.body)));
+    message_release(&message);
+    buf_release(&expected);
+    free(whole);
+    free(url);
+}
+
+static void an_sms_has_links_behind_its_text(void **state)
+{
+    static const struct {
+        size_t text;
+        int count;
+        size_t length; /* of a URL */
+        size_t kept;   /* of the text */
+        int urls;
+    } cases[] = {
+        {2, 1, 30, 2, 1},         {2, 10, 30, 2, 10},
+        {2, 10, 158, 2, 10},      {10, 10, 158, 10, 10}, /* 1600 to the point */
+        {11, 10, 158, 11, 9},                            /* a short text is never cut */
+        {160, 10, 143, 160, 10},  {160, 10, 144, 160, 9},
+        {161, 1, 1438, 161, 1}, /* 1600 to the point */
+        {162, 1, 1438, 160, 1},   {1500, 1, 1438, 160, 1},
+        {1500, 1, 1439, 1500, 0}, {160, 1, 1439, 160, 1},
+        {160, 1, 1440, 160, 0},   {1500, 1, 99, 1500, 1},
+        {1500, 1, 100, 1498, 1},  {1600, 1, 30, 1568, 1},
+        {1600, 10, 30, 1289, 10}, {1600, 10, 142, 169, 10},
+        {1600, 10, 143, 303, 9}, /* the text gets the room of what is left out */
+        {1600, 3, 1600, 1600, 0}, {1600, 1, 2048, 1600, 0},
+        {1600, 0, 30, 1600, 0},
+    };
+    static const char *const units[] = {"x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        for (size_t unit = 0; unit < COUNT(units); unit++)
+            check_sms(units[unit], cases[i].text, cases[i].count, cases[i].length, cases[i].kept,
+                      cases[i].urls);
+    }
+}
+
+static void the_last_links_are_left_out_first(void **state)
+{
+    static const size_t lengths[] = {30, 1400, 40, 50};
+    struct message message = {.body = check_repeat("x", 200), .media_count = COUNT(lengths)};
+    char *first = make_url(30), *second = make_url(1400), expected[1700];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lengths); i++)
+        message.media_urls[i] = make_url(lengths[i]);
+    snprintf(expected, sizeof expected, "%.167s\u2026\n%s\n%s", message.body, first, second);
+    message_to_sms(&message);
+    assert_string_equal(message.body, expected);
+    message_release(&message);
+    free(first);
+    free(second);
+}
+
+static void a_url_counts_by_its_characters(void **state)
+{
+    struct message message = {.body = check_repeat("x", 170), .media_count = 1};
+    char *path = check_repeat("\xf0\x9f\x98\x80", 1411), expected[8000];
+
+    (void)state;
+    message.media_urls[0] = malloc(8000);
+    assert_non_null(message.media_urls[0]);
+    snprintf(message.media_urls[0], 8000, HEAD "%s", path);
+    snprintf(expected, sizeof expected, "%s\n%s", message.body, message.media_urls[0]);
+    message_to_sms(&message);
+    assert_int_equal(utf8_length(expected), 1600);
+    assert_string_equal(message.body, expected);
+    message_release(&message);
+    free(path);
+}
+
+static void twice_is_once(void **state)
+{
+    struct rendered r;
+
+    (void)state;
+    render(&r, TO, "hi", false, "[" U(1) "," U(2) "]", "{}");
+    assert_true(r.ok);
+    assert_false(r.message.sms);
+    message_to_sms(&r.message);
+    message_to_sms(&r.message);
+    assert_string_equal(r.message.to, TO);
+    assert_string_equal(r.message.body, "hi\nhttps://a.example/1\nhttps://a.example/2");
+    message_release(&r.message);
+    assert_false(r.message.sms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +460,10 @@ int main(void)
         cmocka_unit_test(judges_media),
         cmocka_unit_test(arrays_expand_in_order),
         cmocka_unit_test(bounds_the_length_of_urls),
+        cmocka_unit_test(an_sms_has_links_behind_its_text),
+        cmocka_unit_test(the_last_links_are_left_out_first),
+        cmocka_unit_test(a_url_counts_by_its_characters),
+        cmocka_unit_test(twice_is_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,7 @@ static void build(struct twilio_request *request, const struct destination *chan
         destination.user = ACCOUNT;
         destination.password = TOKEN;
     }
-    twilio_request_build("https://api.twilio.com", &destination, message, request);
+    twilio_request_build("https://api.twilio.com", &destination, message, NULL, request);
 }
 
 static void make_message(struct message *message, const char *to, const char *body,
@@ -140,11 +140,168 @@ static void writes_the_form(void **state)
     }
 }
 
+/* ---- options ---- */
+
+/* An option's value is owned by its destination, which these tests don't have. */
+#define OPTION(name, value)   \
+    {                         \
+        name, (char *)(value) \
+    }
+
+#define ALL_OPTIONS                                                                \
+    {                                                                              \
+        .list = {OPTION("StatusCallback", "https://a.example/cb?x=1&y=\xc3\xa9+"), \
+                 OPTION("ApplicationSid", "AP1"),                                  \
+                 OPTION("MaxPrice", "0.5"),                                        \
+                 OPTION("ProvideFeedback", "true"),                                \
+                 OPTION("ValidityPeriod", "60"),                                   \
+                 OPTION("SmartEncoded", "false"),                                  \
+                 OPTION("ShortenUrls", "true"),                                    \
+                 OPTION("ContentRetention", "discard"),                            \
+                 OPTION("AddressRetention", "obfuscate"),                          \
+                 OPTION("SendAsMms", "true"),                                      \
+                 OPTION("RiskCheck", "enable")},                                   \
+        .count = OPTIONS_MAX                                                       \
+    }
+
+#define HEAD "To=%2B37120000000&From=%2B16824246644&Body=%C4%81%2B"
+#define TAIL                                                                                   \
+    "&StatusCallback=https%3A%2F%2Fa.example%2Fcb%3Fx%3D1%26y%3D%C3%A9%2B&ApplicationSid=AP1"  \
+    "&MaxPrice=0.5&ProvideFeedback=true&ValidityPeriod=60&SmartEncoded=false&ShortenUrls=true" \
+    "&ContentRetention=discard&AddressRetention=obfuscate"
+#define MEDIA_PART "&MediaUrl=https%3A%2F%2Fa.example%2F1&MediaUrl=https%3A%2F%2Fa.example%2F%C3%A9"
+
+static const struct destination with_all = {.from = "+16824246644", .options = ALL_OPTIONS};
+
+static void make_short_message(struct message *message)
+{
+    static const char *const urls[] = {"https://a.example/1", "https://a.example/\xc3\xa9"};
+
+    make_message(message, "+37120000000", "\xc4\x81+", urls, 2);
+}
+
+static void sends_every_option(void **state)
+{
+    struct twilio_request request;
+    struct message message;
+
+    (void)state;
+    make_short_message(&message);
+    build(&request, &with_all, &message);
+    assert_string_equal(request.form, HEAD MEDIA_PART TAIL "&SendAsMms=true&RiskCheck=enable");
+    assert_int_equal(request.form_length, strlen(request.form));
+    twilio_request_release(&request);
+    message_release(&message);
+}
+
+#define ADDRESS "\"url\":\"https://api.twilio.com/2010-04-01/Accounts/" ACCOUNT "/Messages.json\""
+#define JSON_TAIL                                                                              \
+    ",\"StatusCallback\":\"https://a.example/cb?x=1&y=\xc3\xa9+\",\"ApplicationSid\":\"AP1\"," \
+    "\"MaxPrice\":\"0.5\",\"ProvideFeedback\":\"true\",\"ValidityPeriod\":\"60\","             \
+    "\"SmartEncoded\":\"false\",\"ShortenUrls\":\"true\",\"ContentRetention\":\"discard\","    \
+    "\"AddressRetention\":\"obfuscate\""
+
+static void the_evidence_has_every_option(void **state)
+{
+    struct twilio_request request;
+    struct message message;
+
+    (void)state;
+    make_short_message(&message);
+    build(&request, &with_all, &message);
+    assert_string_equal(
+        request.evidence,
+        "{\"method\":\"POST\"," ADDRESS ",\"parameters\":{\"To\":\"+37120000000\","
+        "\"From\":\"+16824246644\",\"Body\":\"\xc4\x81+\",\"MediaUrl\":[\"https://a.example/1\","
+        "\"https://a.example/\xc3\xa9\"]" JSON_TAIL
+        ",\"SendAsMms\":\"true\",\"RiskCheck\":\"enable\"}}");
+    twilio_request_release(&request);
+    message_release(&message);
+}
+
+/* As SMS there are no media, and nothing asks for MMS. */
+static void an_sms_has_no_media(void **state)
+{
+    struct twilio_request request;
+    struct message message;
+
+    (void)state;
+    make_short_message(&message);
+    message_to_sms(&message);
+    build(&request, &with_all, &message);
+    assert_string_equal(request.form, HEAD
+                        "%0Ahttps%3A%2F%2Fa.example%2F1%0Ahttps%3A%2F%2Fa.example%2F%C3%A9" TAIL
+                        "&RiskCheck=enable");
+    assert_string_equal(request.evidence,
+                        "{\"method\":\"POST\"," ADDRESS ",\"parameters\":{\"To\":\"+37120000000\","
+                        "\"From\":\"+16824246644\",\"Body\":\"\xc4\x81+\\nhttps://a.example/1\\n"
+                        "https://a.example/\xc3\xa9\"" JSON_TAIL ",\"RiskCheck\":\"enable\"}}");
+    twilio_request_release(&request);
+    message_release(&message);
+}
+
+#define OURS "https://worker.example/status/1?a=b"
+
+/* The row's own wish wins: with either of the two, Twilio reports there. */
+static void our_callback_yields(void **state)
+{
+    static const struct {
+        const char *name;
+        struct options options;
+        const char *ours, *form, *evidence; /* what stands behind the media */
+    } cases[] = {
+        {"nobody wants one", {.count = 0}, NULL, "", ""},
+        {"ours",
+         {.count = 0},
+         OURS,
+         "&StatusCallback=https%3A%2F%2Fworker.example%2Fstatus%2F1%3Fa%3Db",
+         ",\"StatusCallback\":\"" OURS "\""},
+        {"ours, and options",
+         {.list = {OPTION("ValidityPeriod", "60")}, .count = 1},
+         OURS,
+         "&StatusCallback=https%3A%2F%2Fworker.example%2Fstatus%2F1%3Fa%3Db&ValidityPeriod=60",
+         ",\"StatusCallback\":\"" OURS "\",\"ValidityPeriod\":\"60\""},
+        {"the row's",
+         {.list = {OPTION("StatusCallback", "http://b/")}, .count = 1},
+         OURS,
+         "&StatusCallback=http%3A%2F%2Fb%2F",
+         ",\"StatusCallback\":\"http://b/\""},
+        {"the row's application",
+         {.list = {OPTION("ApplicationSid", "AP1")}, .count = 1},
+         OURS,
+         "&ApplicationSid=AP1",
+         ",\"ApplicationSid\":\"AP1\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct destination destination = {.from = "1",
+                                          .account_sid = ACCOUNT,
+                                          .user = ACCOUNT,
+                                          .password = TOKEN,
+                                          .options = cases[i].options};
+        struct twilio_request request;
+        struct message message;
+        char form[300], evidence[300];
+
+        make_short_message(&message);
+        snprintf(form, sizeof form, "%s%s", MEDIA_PART, cases[i].form);
+        snprintf(evidence, sizeof evidence, "\xc3\xa9\"]%s}}", cases[i].evidence);
+        twilio_request_build("https://api.twilio.com", &destination, &message, cases[i].ours,
+                             &request);
+        check_string(cases[i].name, strstr(request.form, "&MediaUrl="), form);
+        check_string(cases[i].name, strstr(request.evidence, "\xc3\xa9\"]"), evidence);
+        twilio_request_release(&request);
+        message_release(&message);
+    }
+}
+
 static void the_largest_message_fits(void **state)
 {
     char *body = check_repeat("\xf0\x9f\x98\x80", 1600), *url = check_repeat("\"", 2048);
     const char *urls[RENDER_MEDIA_MAX];
-    struct destination destination = {.from = "1"};
+    struct destination destination = {
+        .from = "1", .options = {.list = {OPTION("StatusCallback", url)}, .count = 1}};
     struct twilio_request request;
     struct message message;
     json_t *evidence = NULL;
@@ -155,7 +312,8 @@ static void the_largest_message_fits(void **state)
     make_message(&message, "+37120000000", body, urls, RENDER_MEDIA_MAX);
     build(&request, &destination, &message);
     assert_int_equal(request.form_length, strlen("To=%2B37120000000&From=1&Body=") + 1600 * 12 +
-                                              10 * (strlen("&MediaUrl=") + 2048 * 3));
+                                              10 * (strlen("&MediaUrl=") + 2048 * 3) +
+                                              strlen("&StatusCallback=") + 2048 * 3);
     assert_int_equal(request.form_length, strlen(request.form));
     assert_int_equal(json_parse(request.evidence, strlen(request.evidence), &evidence, NULL, 0),
                      JSON_OK);
@@ -360,6 +518,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_the_account),
         cmocka_unit_test(writes_the_form),
+        cmocka_unit_test(sends_every_option),
+        cmocka_unit_test(the_evidence_has_every_option),
+        cmocka_unit_test(an_sms_has_no_media),
+        cmocka_unit_test(our_callback_yields),
         cmocka_unit_test(the_largest_message_fits),
         cmocka_unit_test(keeps_evidence_without_secrets),
         cmocka_unit_test(masks_secrets),

@@ -8,6 +8,9 @@
 -- (a worker doesn't start later than that), plus the spacing. The confirmation of the start
 -- (evidence_slots.sql) moves it to the real start plus the spacing.
 --
+-- What a destination in trouble sends is a probe: until it is known how that went (or its lease is
+-- over) nothing else is sent there.
+-- The last column: whether anybody has opted out from the destination's sender.
 -- Pacing rows are updated at the places that were locked; the list of places stands there once more,
 -- or the planner might read the whole table to find them.
 -- 'is not distinct from' keeps the planner from an index of what is pending, which knows no id.
@@ -49,16 +52,21 @@ with looked_at as materialized (
            h.delivery_id is not null
              and h.slot_at <= h.now + $1::int8 * interval '1 microsecond' as claimed
       from head h
+), probing as materialized (
+    select d.*, case when d.claimed and d.trouble > 0
+                     then d.now + $2::int8 * interval '1 microsecond' end as probed_until
+      from decided d
 ), moved as (
     update mms.pacing p
        set era = greatest(p.era, mms.era()),
            pending_from = coalesce(d.first_at, p.pending_from),
            next_slot_at = case when d.claimed then d.reserved_until else p.next_slot_at end,
+           parked_until = coalesce(d.probed_until, p.parked_until),
            due_at = case when d.delivery_id is null then 'infinity'
                          when not d.claimed then d.slot_at
                          when d.second_at is null then 'infinity'
-                         else greatest(d.reserved_until, d.second_at) end
-      from decided d
+                         else greatest(d.reserved_until, d.second_at, d.probed_until) end
+      from probing d
      where p.ctid = d.place and p.ctid = any(current_setting('mms.claiming')::tid[])
 ), claimed as (
     update mms.deliveries w
@@ -73,10 +81,16 @@ with looked_at as materialized (
      where d.claimed and w.destination_id = d.destination_id and w.id = d.delivery_id
        and w.state is not distinct from 'pending'
     returning w.destination_id, w.id, w.event_id, w.connection_id, w.event, w.traceparent,
-              w.tracestate, w.attempts, w.budget_spent, w.slot_at, w.lease_until, w.created_at
+              w.tracestate, w.attempts, w.budget_spent, w.slot_at, w.lease_until, w.created_at,
+              w.as_sms
 )
 select c.destination_id, c.id, c.event_id, c.connection_id, c.event, c.traceparent, c.tracestate,
        c.attempts, c.budget_spent, c.slot_at, c.lease_until, c.created_at, d.reserved_until,
-       d.trouble, d.type, d.config::text, d.updated_at
+       d.trouble, d.type, d.config::text, d.updated_at, c.as_sms::int4,
+       exists (select 1
+                 from mms.opt_outs o
+                where o.account_sid = d.config -> 'auth' ->> 'account_sid'
+                  and o.sender = coalesce(d.config ->> 'messaging_service_sid',
+                                          d.config ->> 'from'))::int4
   from claimed c
   join decided d on d.destination_id = c.destination_id

@@ -1,5 +1,6 @@
 -- Undoes a claim whose answer never came: its deliveries are in nobody's hands, and go back with
--- their slots as if they had not been claimed. Behind claim_undo_lock.sql.
+-- their slots as if they had not been claimed. Behind claim_undo_lock.sql. A destination in trouble
+-- is not held for a probe that wasn't made.
 -- $1 the claim, $2 how far a claim reserves beyond the slot (microseconds)
 with undone as (
     update mms.deliveries d
@@ -10,7 +11,11 @@ with undone as (
     update mms.pacing p
        set era = greatest(p.era, mms.era()),
            next_slot_at = k.next_slot_at,
-           due_at = least(p.due_at, greatest(k.next_slot_at, p.parked_until, clock_timestamp())),
+           parked_until = case when p.trouble > 0 then least(p.parked_until, clock_timestamp())
+                               else p.parked_until end,
+           due_at = least(p.due_at,
+                          greatest(k.next_slot_at, clock_timestamp(),
+                                   case when p.trouble = 0 then p.parked_until end)),
            pending_from = '-infinity'
       from (select u.destination_id, newest.place,
                    case when newest.next_slot_at

@@ -5,6 +5,8 @@
 -- was sent at about the same time: an old one would make the list that has to be read a long one.
 -- $1 how many at most, $2 how many of a destination, $3 lease of a lookup, $4 how much later others
 -- may be due, $5 the delay (microseconds)
+-- What Twilio's callback has told (told_sid) needs no question. (A poll only repeats what was held
+-- of the attempt when it was made.)
 -- The witness: a message to the same phone that Twilio took meanwhile, and must have listed.
 with due as materialized (
     select d.destination_id, d.id, a.slot_at, a.request -> 'parameters' ->> 'Body' as body
@@ -75,8 +77,16 @@ select k.destination_id, k.id, k.event_id, k.connection_id, k.traceparent, k.tra
          where x.message_sid is not null and x.slot_at > a.slot_at
            and x.request ->> 'url' = a.request ->> 'url'
            and x.request -> 'parameters' ->> 'To' = a.request -> 'parameters' ->> 'To'
-         limit 1) as witness
+         limit 1) as witness,
+       told.message_sid as told_sid, k.as_sms::int4 as as_sms
   from asking k
   join mms.attempts a
     on a.destination_id = k.destination_id and a.delivery_id = k.id and a.attempt = k.attempts
   left join mms.destinations n on n.id = k.destination_id
+  left join lateral (
+       select m.message_sid
+         from mms.message_statuses m
+        where m.destination_id = k.destination_id and m.delivery_id = k.id
+          and m.attempt = k.attempts and m.source = 'callback'
+        order by m.rank desc, m.received_at
+        limit 1) told on true

@@ -1,0 +1,164 @@
+"""Statuses of messages against everything that goes on at the same time, statement by statement (worker/sql)."""
+
+from contextlib import closing
+
+import pytest
+
+from harness.statements import Ended, Statements, Told
+
+SID, OTHER_SID = "MM" + "1" * 32, "MM" + "2" * 32
+
+
+@pytest.fixture
+def statements(system):
+    system.destination("d")
+    with closing(Statements(system.postgres.connect(system.database))) as statements:
+        yield statements
+
+
+def claimed(statements, event_id="e"):
+    statements.intake((event_id, "d"))
+    (row,) = statements.claim()
+    return row, ("d", row.id, row.attempts)
+
+
+def unknown(system, statements, event_id="e"):
+    """An attempt that is unknown, and due to be looked up."""
+    row, attempt = claimed(statements, event_id)
+    statements.evidence(Ended(row, state="unknown"))
+    system.query("update mms.deliveries set lookup_at = clock_timestamp() where event_id = %s", event_id)
+    return row, attempt
+
+
+def open_messages(system):
+    return [(r["delivery_id"], r["message_sid"]) for r in system.query("select * from mms.open_messages order by 1, 2")]
+
+
+def test_what_was_final_before_is_not_asked_for(system, statements):
+    """An unknown attempt whose callbacks have said everything before it was resolved."""
+    _, attempt = unknown(system, statements)
+    statements.tell(Told(attempt, SID, "delivered", 60, final=True))
+    (asked,) = statements.look_up()
+    assert asked.told_sid == SID
+    assert len(statements.resolve(asked, "accepted", asked.told_sid)) == 1
+    assert open_messages(system) == []
+
+
+def test_a_message_that_is_asked_for_in_vain_is_not_asked_again(system, statements):
+    """Its last status came before the evidence of its attempt; the poll says what is known, and that is enough."""
+    row, attempt = claimed(statements)
+    statements.tell(Told(attempt, SID, "delivered", 60, final=True))
+    statements.evidence(Ended(row, state="accepted", message_sid=SID))
+    assert open_messages(system) == [(row.id, SID)]
+    system.query("update mms.open_messages set poll_at = clock_timestamp()")
+    assert len(statements.poll()) == 1
+    assert statements.tell(Told(attempt, SID, "delivered", 60, final=True, source="poll")) == []
+    assert open_messages(system) == []
+
+
+def test_left_over_results_keep_the_order_in_which_they_were_told(system, statements):
+    """Several statuses of a message in one batch, before the attempt's own result is published: the sweep has them."""
+    row, attempt = claimed(statements)
+    life = (("queued", 20), ("sending", 30), ("sent", 40), ("delivered", 60))
+    told = statements.tell(*(Told(attempt, SID, status, rank, final=rank == 60) for status, rank in life))
+    assert [(t.status, t.waits) for t in told] == [(status, 1) for status, _ in life]
+    assert statements.left_over_statuses() == []
+    statements.evidence(Ended(row, state="accepted", message_sid=SID))
+    system.query("update mms.attempts set published_at = now()")
+    assert [r.status for r in statements.left_over_statuses()] == [status for status, _ in life]
+
+
+def test_a_callback_while_its_message_is_looked_up(system, statements):
+    """Twilio's list lacked the message when it was asked, and a callback tells of it before that is stored."""
+    _, attempt = unknown(system, statements)
+    (asked,) = statements.look_up()
+    assert asked.told_sid is None
+    statements.tell(Told(attempt, SID, "sent", 40))
+    assert statements.resolve(asked, "pending") == []
+    assert system.states() == {"unknown": 1}, "it isn't sent again"
+    (again,) = statements.look_up()
+    assert again.told_sid == SID
+    assert len(statements.resolve(again, "accepted", again.told_sid)) == 1
+    assert system.states() == {"accepted": 1}
+
+
+def test_a_callback_before_an_answer_that_refuses(system, statements):
+    """Twilio tells of the message, and then somebody answers that it wasn't sent."""
+    row, attempt = claimed(statements)
+    statements.tell(Told(attempt, SID, "sent", 40))
+    assert len(statements.evidence(Ended(row, state="pending", next_attempt_at=statements.in_ms(0)))) == 1
+    assert statements.claim() == [], "it isn't sent again"
+    (asked,) = statements.look_up()
+    assert (asked.told_sid, asked.is_unknown) == (SID, 1)
+    assert len(statements.resolve(asked, "accepted", asked.told_sid)) == 1
+    assert system.states() == {"accepted": 1}
+
+
+@pytest.mark.parametrize("state", ["pending", "failed"])
+def test_a_callback_about_what_was_held_to_be_absent(system, statements, state):
+    """It waits to be sent again, or its retries are used up: it was sent after all."""
+    row, attempt = unknown(system, statements)
+    (asked,) = statements.look_up()
+    statements.resolve(asked, state)
+    system.query("update mms.attempts set published_at = now()")
+    statements.tell(Told(attempt, SID, "delivered", 60, final=True))
+    assert system.states() == {"unknown": 1}
+    assert statements.claim() == []
+    (told,) = statements.look_up()
+    assert (told.told_sid, told.is_unknown) == (SID, 1)
+    assert len(statements.resolve(told, "accepted", SID)) == 1
+    (after,) = system.attempts("e")
+    assert (after["outcome"], after["final"], after["message_status"]) == ("accepted", True, "delivered")
+
+
+def test_what_was_refused_stays_refused(system, statements):
+    """An attempt that Twilio refused for good: a callback about it makes nobody look for it."""
+    row, attempt = claimed(statements)
+    statements.evidence(Ended(row, state="failed"))
+    statements.tell(Told(attempt, SID, "failed", 60, final=True, error_code=30007))
+    assert system.states() == {"failed": 1}
+
+
+def test_a_message_that_was_another_attempts_tells_nothing(system, statements):
+    """
+    It was found for one attempt and asked for on its behalf, until another one's answer named it. What was learnt by
+    asking doesn't make it the first one's again.
+    """
+    row, attempt = unknown(system, statements, "a")
+    (asked,) = statements.look_up()
+    statements.resolve(asked, "accepted", SID)
+    statements.tell(Told(attempt, SID, "sent", 40, source="poll"))
+    other, other_attempt = claimed(statements, "b")
+    assert len(statements.evidence(Ended(other, state="accepted", message_sid=SID), reclaims=True)) == 1
+    assert open_messages(system) == [(other.id, SID)]
+    # A poll that was on its way.
+    statements.tell(Told(attempt, SID, "delivered", 60, final=True, source="poll"))
+    (again,) = statements.look_up()
+    assert (again.event_id, again.told_sid) == ("a", None)
+    (history,) = system.attempts("a")
+    assert (history["outcome"], history["message_sid"], history["message_status"]) == ("unknown", None, None)
+
+
+def test_a_number_that_is_none_does_no_harm(system, statements):
+    """Whoever signs may say anything: the others' statuses in the batch are stored."""
+    row, attempt = claimed(statements)
+    _, other = claimed(statements, "e2")
+    nonsense = "".join(chr(0x4E00 + i * 37 % 20000) for i in range(6000))
+    statements.tell(
+        Told(attempt, SID, "failed", 60, final=True, error_code=21610, recipient=nonsense),
+        Told(other, OTHER_SID, "delivered", 60, final=True),
+    )
+    assert system.value("select count(*) from mms.message_statuses") == 2
+    assert system.value("select count(*) from mms.opt_outs") == 0
+
+
+def test_what_is_too_old_takes_no_polls_place(system, statements):
+    """More is sent than can be asked for: what a day has passed over is closed beside the polls, not in their stead."""
+    system.query(
+        "insert into mms.open_messages (destination_id, delivery_id, attempt, message_sid, opened_at, poll_at)"
+        " select 'd', i, 1, 'MM' || i, now() - age, now() - age"
+        "   from generate_series(1, 60) i cross join lateral (select i * interval '1 hour' as age) a"
+    )
+    assert {row.delivery_id for row in statements.poll(limit=5)} == {23, 22, 21, 20, 19}
+    assert system.value("select count(*) from mms.open_messages where opened_at < now() - interval '1 day'") == 0
+    assert system.value("select count(*) from mms.open_messages") == 23

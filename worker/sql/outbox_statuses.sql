@@ -1,0 +1,18 @@
+-- Results about messages' statuses that should have been published by now. None before the result of
+-- the attempt itself, nor before it is known what that is.
+-- $1 how old they are at least (microseconds), $2 how many at most, $3 how far to look back from
+-- there (microseconds)
+select s.destination_id, s.delivery_id, s.attempt, s.message_sid, s.status, s.final::int4,
+       s.error_code, s.error_message, s.reason, s.result_id, s.received_at, d.event_id,
+       d.connection_id, d.traceparent, d.tracestate, s.worker
+  from mms.message_statuses s
+  join mms.deliveries d on d.destination_id = s.destination_id and d.id = s.delivery_id
+  join mms.attempts a
+    on a.destination_id = s.destination_id and a.delivery_id = s.delivery_id
+       and a.attempt = s.attempt and a.published_at is not null
+       and not (d.state = 'unknown' and d.attempts = s.attempt and d.lookup_at < 'infinity')
+ where s.published_at is null and s.advanced
+   and s.received_at < (select clock_timestamp() - $1::int8 * interval '1 microsecond')
+   and s.received_at > (select clock_timestamp() - ($1::int8 + $3::int8) * interval '1 microsecond')
+ order by s.received_at, s.rank
+ limit $2::int8
