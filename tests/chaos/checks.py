@@ -3,11 +3,14 @@
 expected     [{event_id, destination_id, to, body}]: what was produced (good events, each once)
 records      [{partition, offset, key, value}]: the event topic as it is; bad_keys: keys of those that are no events
 deliveries   [{destination_id, id, event_id, state, attempts}]
-attempts     [{destination_id, delivery_id, event_id, attempt, result_id, outcome, final, message_sid, published}]
+attempts     [{destination_id, delivery_id, event_id, attempt, result_id, outcome, final, message_sid, message_status,
+               published}]
+statuses     [{destination_id, delivery_id, event_id, attempt, message_sid, status, advanced, result_id, published}]
 rejected     [{topic, partition, offset, result_id, published}]
-messages     [{sid, to, body}] at Twilio; foreign: SIDs of those that another system sent
+messages     [{sid, to, body, status}] at Twilio; foreign: SIDs of those that another system sent
 gaps         {to: {count, min_gap_ms, early}}: between the starts of POSTs
-results      [{partition, offset, key, result_id, kind, event_id, destination_id, attempt, outcome, final, message_sid}]
+results      [{partition, offset, key, result_id, kind, event_id, destination_id, attempt, outcome, final, message_sid,
+               message_status}]
 dead_letters [{source, key, value}]
 """
 
@@ -253,8 +256,10 @@ def check_attempts(deliveries, attempts):
 # ---- 6, 7: everything is published and committed ----
 
 
-def check_published(attempts, rejected):
+def check_published(attempts, rejected, statuses=()):
     left = [f"attempt {row['attempt']} of {row['event_id']}" for row in attempts if not row["published"]]
+    told = [row for row in statuses if row["advanced"] and not row["published"]]
+    left += [f"{row['status']} of attempt {row['attempt']} of {row['event_id']}" for row in told]
     left += [f"rejected event {row}" for row in rejected if not row["published"]]
     return [Complaint("unpublished", text) for text in left]
 
@@ -267,7 +272,83 @@ def check_offsets(committed, ends):
     ]
 
 
-# ---- 8, 9: the workers ----
+# ---- 8: what became of the messages ----
+
+# A message goes through these, perhaps not all, and never back. The last ones are final.
+STAGES = {"queued": 0, "sending": 1, "sent": 2, "delivered": 3, "undelivered": 3, "failed": 3}
+
+
+def check_fates(attempts, messages):
+    """What is known of every accepted attempt is what has become of its message."""
+    there = {row["sid"]: row["status"] for row in messages}
+    return [
+        Complaint(
+            "fate",
+            f"attempt {row['attempt']} of {row['event_id']}, {row['message_sid']}: {row['message_status']}, at Twilio"
+            f" {there[row['message_sid']]}",
+        )
+        for row in attempts
+        if row["outcome"] == "accepted"
+        and row["message_sid"] in there
+        and row["message_status"] != there[row["message_sid"]]
+    ]
+
+
+def check_statuses(statuses, results):
+    """Every status that a message has gone on to is on the status topic, and no other."""
+    published = {row["result_id"]: row for row in results if row["kind"] == "status"}
+    names = ("event_id", "destination_id", "attempt", "message_sid")
+    complaints = []
+    for row in [row for row in statuses if row["advanced"]]:
+        result = published.pop(row["result_id"], None)
+        who = f"{row['status']} of {row['message_sid']}, attempt {row['attempt']} of {row['event_id']}"
+        if result is None:
+            complaints.append(Complaint("result missing", f"{who}: {row['result_id']} is not in the status topic"))
+        elif row["status"] != result["message_status"] or any(row[name] != result[name] for name in names):
+            complaints.append(Complaint("result", f"{who}: its result is {result}"))
+    return complaints + [Complaint("result", f"a status of nothing: {row}") for row in published.values()]
+
+
+def check_ways(results):
+    """By first occurrences: a message's statuses come after it was accepted, and none goes back."""
+    complaints = []
+    seen, accepted, stages = set(), set(), {}
+    for row in sorted(results, key=lambda row: (row["partition"], row["offset"])):
+        if row["result_id"] in seen or row["kind"] not in ("attempt", "status"):
+            continue
+        seen.add(row["result_id"])
+        attempt = (*_key(row), row["attempt"])
+        if row["kind"] == "attempt":
+            if row["outcome"] == "accepted":
+                accepted.add(attempt)
+            continue
+        who = f"{row['message_status']} of {row['message_sid']}, attempt {row['attempt']} of {row['event_id']}"
+        stage = STAGES.get(row["message_status"], -1)
+        if attempt not in accepted:
+            complaints.append(Complaint("order", f"{who}: before the attempt was accepted"))
+        if stage <= stages.get(row["message_sid"], -1):
+            complaints.append(Complaint("back", f"{who}: it had gone on before"))
+        stages[row["message_sid"]] = max(stage, stages.get(row["message_sid"], -1))
+    return complaints
+
+
+def check_owners(statuses):
+    """A message is one attempt's."""
+    owners = defaultdict(set)
+    for row in statuses:
+        owners[row["message_sid"]].add(f"attempt {row['attempt']} of {row['event_id']} ({row['destination_id']})")
+    shared = {sid: sorted(who) for sid, who in owners.items() if len(who) > 1}
+    return [Complaint("shared", f"statuses of {sid} belong to {' and '.join(who)}") for sid, who in shared.items()]
+
+
+def check_asked(still_asked_for):
+    return [
+        Complaint("asked", f"{row['message_sid']} of {row['destination_id']}, after {row['polls']} polls")
+        for row in still_asked_for
+    ]
+
+
+# ---- 9, 10: the workers ----
 
 
 def check_memory(rss_mib, limit=RSS_LIMIT_MIB):
@@ -299,7 +380,12 @@ def check_all(facts):
         + check_results(f.attempts, f.results)
         + check_rejections(f.records, f.rejected, f.results, f.dead_letters)
         + check_attempts(f.deliveries, f.attempts)
-        + check_published(f.attempts, f.rejected)
+        + check_published(f.attempts, f.rejected, f.statuses)
+        + check_fates(f.attempts, f.messages)
+        + check_statuses(f.statuses, f.results)
+        + check_ways(f.results)
+        + check_owners(f.statuses)
+        + check_asked(f.still_asked_for)
         + check_offsets(f.committed, f.ends)
         + check_overlooked(f.overlooked)
         + check_secrets(f.secrets)

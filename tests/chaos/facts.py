@@ -7,13 +7,19 @@ from harness.system import ACCOUNT
 
 from .plan import SECRET
 
+STATUSES = """
+    select s.destination_id, s.delivery_id, d.event_id, s.attempt, s.message_sid, s.status, s.advanced, s.source,
+           s.result_id::text, s.published_at is not null as published
+      from mms.message_statuses s
+      join mms.deliveries d on d.destination_id = s.destination_id and d.id = s.delivery_id"""
 DELIVERIES = "select destination_id, id, event_id, state, attempts from mms.deliveries"
-# How an unknown attempt was resolved would be another column here.
 ATTEMPTS = """
     select a.destination_id, a.delivery_id, d.event_id, a.attempt, a.result_id::text, a.outcome, a.reason, a.final,
-           a.message_sid, a.http_status, a.worker, a.published_at is not null as published
+           a.message_sid, a.http_status, a.worker, a.published_at is not null as published, a.resolution,
+           h.message_status
       from mms.attempts a
       join mms.deliveries d on d.destination_id = a.destination_id and d.id = a.delivery_id
+      join mms.attempt_history h using (result_id)
      order by 1, 2, 4"""
 REJECTED = """
     select topic, partition, "offset", result_id::text, reason, published_at is not null as published
@@ -29,6 +35,7 @@ class Facts:
     bad_keys: set
     deliveries: list
     attempts: list
+    statuses: list
     rejected: list
     messages: list
     foreign: set
@@ -38,8 +45,10 @@ class Facts:
     committed: dict
     ends: dict
     overlooked: list
+    still_asked_for: list
     secrets: dict
     posts: int
+    callbacks: list
 
 
 def _text(value):
@@ -92,6 +101,7 @@ def gather(system, decided, foreign):
         bad_keys=decided.bad_keys,
         deliveries=system.query(DELIVERIES),
         attempts=system.query(ATTEMPTS),
+        statuses=system.query(STATUSES),
         rejected=system.query(REJECTED),
         messages=system.sim.messages(),
         foreign=foreign,
@@ -101,6 +111,8 @@ def gather(system, decided, foreign):
         committed=system.kafka.committed("g-" + system.database, system.events_topic),
         ends=system.kafka.end_offsets(system.events_topic),
         overlooked=system.overlooked(),
+        still_asked_for=system.query("select destination_id, message_sid, polls from mms.open_messages"),
         secrets=_secrets(system, results),
         posts=len(system.sim.posts()),
+        callbacks=system.sim.callbacks(),
     )

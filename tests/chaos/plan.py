@@ -160,6 +160,46 @@ GET_FAULTS = [
     ("accept_garbage", {}),
 ]
 GET_SHARE = 0.1
+# A worker whose question gets 429 asks for no status for a minute: once for so many events.
+EVENTS_FOR_A_REFUSAL = 1000
+
+
+# ---- what becomes of messages ----
+
+_REASONS = {"undelivered": 30003, "failed": 30008}
+
+
+def _life(end="delivered", sent_after=500, end_after=1000, **of_steps):
+    code = {"error_code": _REASONS[end]} if end in _REASONS else {}
+    sent = {"status": "sent", "after_ms": sent_after, **of_steps}
+    return ["queued", sent, {"status": end, "after_ms": end_after, **code, **of_steps}]
+
+
+# (share of the messages, steps, arguments of Sim.life()). Of many nobody tells: how unknown sends are looked up, and
+# messages asked for, has to be seen as well.
+LIVES = [
+    (0.25, _life(), {"callbacks": "withheld"}),
+    (0.1, _life("undelivered"), {"callbacks": "withheld"}),
+    (0.1, _life("undelivered"), {}),
+    (0.05, _life("failed", end_after=100), {"callbacks": "reversed"}),
+    (0.1, _life(), {"callbacks": "reversed"}),
+    (0.05, _life(repeat=3), {}),
+    (0.05, _life("undelivered", repeat=2), {"callbacks": "reversed"}),
+    (0.05, _life(sent_after=0, end_after=0), {}),  # all is told before our own request is answered
+    (0.05, _life(sent_after=2000, end_after=4000), {}),  # the callbacks meet a poll
+    (0.05, _life("undelivered", parallel=True, delay_callback_ms=3000), {}),
+    (0.03, _life(signature="bad"), {}),  # told by somebody else: refused
+    (0.12, _life(), {}),
+]
+
+
+def life_rules():
+    """(steps, arguments) for Sim.life(): they are asked in order, and the last takes what is left."""
+    rules, left = [], 1.0
+    for share, steps, arguments in LIVES[:-1]:
+        rules.append((steps, {**arguments, "probability": share / left}))
+        left -= share
+    return [*rules, LIVES[-1][1:]]
 
 
 def _spread(faults, share, method):
@@ -176,7 +216,11 @@ def _spread(faults, share, method):
 
 def fault_rules(scale):
     """Arguments for Sim.fault()."""
-    return _spread(POST_FAULTS, scale.fault_share, "POST") + _spread(GET_FAULTS, GET_SHARE, "GET")
+    lookups = _spread(GET_FAULTS, GET_SHARE, "GET")
+    for rule in lookups:
+        if rule.get("status") == 429:
+            rule["times"] = max(1, scale.events // EVENTS_FOR_A_REFUSAL)
+    return _spread(POST_FAULTS, scale.fault_share, "POST") + lookups
 
 
 # ---- events ----
@@ -332,6 +376,8 @@ def worker_settings():
         "retry_max": "3s",
         "max_attempts": 8,
         "kafka_reconnect_backoff_max_ms": 500,
+        "status_poll_delay": "2s",
+        "status_poll_rate": 200,
     }
 
 

@@ -98,6 +98,8 @@ class Run:
         self.system.sim.seed(self.decided.sim_seed)
         for rule in plan.fault_rules(self.decided.scale):
             self.system.sim.fault(**rule)
+        for steps, arguments in plan.life_rules():
+            self.system.sim.life(*steps, **arguments)
         self.workers = Workers(self.system, self.say)
         self.workers.start(WORKERS)
         for worker in self.workers.running:

@@ -9,12 +9,14 @@ import psycopg2
 from harness.fleet import GROUP, PARTITIONS
 from harness.kafka import Kafka
 from harness.postgres import Postgres
+from harness.process import free_port
 from harness.system import System
 from harness.wait import TimedOut
 
 from . import plan
 
 LATENCY_MS = 70  # of the simulator's answers
+CALLBACK_LIMITS = "#ct=1000&rt=2000"  # milliseconds that it waits for a receiver that is stopped
 AWAY = (psycopg2.OperationalError, psycopg2.InterfaceError)
 PATIENCE = 60  # seconds for a database that restarts
 
@@ -40,6 +42,8 @@ class ChaosSystem(System):
             kafka.create_topic(topic, partitions)
         super().__init__(postgres, kafka, directory, topics)
         self.sim.latency(LATENCY_MS)
+        self._callback_port = free_port()
+        self._receiver = None  # the worker that listens there
 
     def close(self):
         """Its database goes with the server."""
@@ -50,7 +54,7 @@ class ChaosSystem(System):
         self.db.close()
 
     def query(self, sql, *parameters):
-        """Reading only: a statement whose connection is lost is sent again."""
+        """Only what may be done twice: a statement whose connection is lost is sent again."""
         deadline = time.monotonic() + PATIENCE
         while (rows := self.query_now(sql, *parameters)) is None:
             if time.monotonic() >= deadline:
@@ -69,8 +73,20 @@ class ChaosSystem(System):
             return None
 
     def chaos_worker(self):
-        """Starts a worker with the settings of a run."""
-        return self.worker(**GROUP, **plan.worker_settings())
+        """
+        Starts a worker with the settings of a run. Every one has a receiver of callbacks, but they all come to one
+        port: to the first worker that was started after the one before had gone. Until then they are lost.
+        """
+        vacant = self._receiver is None or not self._receiver.alive
+        worker = self.worker(
+            **GROUP,
+            **plan.worker_settings(),
+            status_callback_url=f"http://127.0.0.1:{self._callback_port}/twilio/status{CALLBACK_LIMITS}",
+            callback_listen=f"127.0.0.1:{self._callback_port if vacant else 0}",
+        )
+        if vacant:
+            self._receiver = worker
+        return worker
 
 
 def prepare(system, decided):

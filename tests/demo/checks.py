@@ -68,17 +68,68 @@ def _once(facts, _):
 
 
 def _results(facts, scenario):
-    on_topic = {result["result_id"]: result for result in facts.results}
+    on_topic = {}
+    for result in facts.results:
+        on_topic.setdefault(result["result_id"], result)  # a repetition changes nothing
     wanted = {str(row["result_id"]): f"attempt {row['attempt']} of {row['event_id']}" for row in facts.attempts}
     wanted |= {str(row["result_id"]): f"the rejection of {_source(row)}" for row in facts.rejected}
+    advanced = [row for row in facts.statuses if row["advanced"]]
+    wanted |= {str(row["result_id"]): f"the status {row['status']} of {row['event_id']}" for row in advanced}
     for result_id in wanted.keys() - on_topic.keys():
         yield f"no result of {wanted[result_id]} on the status topic"
+    attempts = {(row["event_id"], row["attempt"]) for row in facts.attempts if row["resolution"]}
     for result_id in on_topic.keys() - wanted.keys():
-        yield f"result {result_id} on the status topic has no evidence"
+        result = on_topic[result_id]
+        resolved = result["outcome"] == "unknown" and (result["event_id"], result["attempt"]) in attempts
+        if not resolved:  # an attempt that was unknown at first has another id by now
+            yield f"result {result_id} on the status topic has no evidence"
     finals = collections.Counter(r["event_id"] for r in on_topic.values() if r["kind"] == "attempt" and r["final"])
     for event_id in scenario.expected:
         if finals[event_id] != 1:
             yield f"event {event_id}: {finals[event_id]} final results, expected 1"
+
+
+# A message goes through these, perhaps not all, and never back. The last ones are final.
+_LIFE = (("accepted", "scheduled"), ("queued",), ("sending",), ("sent",), ("delivered", "undelivered", "failed"))
+
+
+def _stage(status):
+    return next((stage for stage, names in enumerate(_LIFE) if status in names), None)
+
+
+def _fates(facts, scenario):
+    """What became of every message is what the scenario says."""
+    for row in facts.attempts:
+        fate, wanted = (row["message_status"], row["error_code"]), scenario.fates.get(row["event_id"])
+        if row["outcome"] == "accepted" and wanted and fate != wanted:
+            yield f"event {row['event_id']}: its message is {fate}, expected {wanted}"
+
+
+def _status_results(facts, _):
+    """Each status is on the topic once, behind the result of its attempt, and none goes back."""
+    repeated = collections.Counter(result["result_id"] for result in facts.results if result["kind"] == "status")
+    for result_id, count in repeated.items():
+        if count > 1:
+            yield f"the status result {result_id} is on the status topic {count} times"
+    stages, seen = {}, set()
+    for result in facts.results:  # those of one event are in one partition
+        if result["result_id"] in seen:
+            continue
+        seen.add(result["result_id"])
+        sid = result["message_sid"]
+        if result["kind"] == "attempt" and result["outcome"] == "accepted":
+            stages[sid] = -1
+        elif result["kind"] == "status":
+            stage = _stage(result["message_status"])
+            if sid not in stages:
+                yield f"event {result['event_id']}: {result['message_status']} comes before the result of its attempt"
+            elif stage is None or stage <= stages[sid]:
+                yield f"event {result['event_id']}: {result['message_status']} goes back"
+            stages[sid] = max(-1 if stage is None else stage, stages.get(sid, -1))
+    told = {row["message_sid"]: row["status"] for row in facts.statuses if row["final"] and row["advanced"]}
+    for row in facts.attempts:
+        if row["message_status_final"] and told.get(row["message_sid"]) != row["message_status"]:
+            yield f"event {row['event_id']}: no final result about its message"
 
 
 def dead_letter_headers(record):
@@ -123,4 +174,4 @@ def _workers(facts, _):
 
 
 _ALWAYS = (_pace, _retry_after, _once, _secrets, _workers)
-_WHEN_COMPLETE = (_totals, _histories, _results, _dead_letters)
+_WHEN_COMPLETE = (_totals, _histories, _fates, _results, _status_results, _dead_letters)

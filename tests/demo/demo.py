@@ -14,13 +14,14 @@ from facts import gather
 from harness import BUILD
 from harness.program import Wrong, main
 from parts import WORKERS, start, start_workers
-from progress import follow
+from progress import follow, follow_up
 from report import report, totals
 from scenario import announce, real, simulated
 from show import say, section
 
 LIMIT = 90  # seconds for all sends of the demo
 REAL_LIMIT = 150  # Twilio may be slow
+FOLLOW_UP_LIMIT = 60  # seconds for what becomes of real messages
 
 
 def choose_scenario():
@@ -56,6 +57,8 @@ def prepare(system, scenario):
             system.sim.set_token(**config["auth"])
     for fault in scenario.faults:
         system.sim.fault(**fault)
+    for steps, rule in scenario.lives:
+        system.sim.life(*steps, **rule)
 
 
 def produce(system, scenario):
@@ -73,9 +76,11 @@ def run(scenario):
         say("Starting (look in while it runs):")
         system = start(stack, directory, scenario)
         prepare(system, scenario)
-        start_workers(system)
+        start_workers(system, scenario)
         produce(system, scenario)
         trouble = follow(system, scenario, LIMIT if scenario.simulated else REAL_LIMIT)
+        if not scenario.simulated and not trouble:
+            trouble = follow_up(system, FOLLOW_UP_LIMIT)
         facts = gather(system, scenario, system.stop_workers())
         report(facts, scenario)
         wrong = ([trouble] if trouble else []) + problems(facts, scenario, complete=not trouble)

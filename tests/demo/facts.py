@@ -11,17 +11,35 @@ select event_id, destination_id, attempt, outcome, reason, slot_at, http_status,
   from mms.attempt_history
  order by destination_id, slot_at, finished_at"""
 
+FATES_SQL = """\
+select message_status, count(*) as messages, error_code, max(advice) as advice
+  from mms.attempt_history where outcome = 'accepted' group by 1, 3 order by 2 desc"""
+
+STORIES_SQL = """\
+select event_id, attempt, story from mms.attempt_history
+ where event_id = any(%s) order by event_id, attempt"""
+
 HEALTH_SQL = """\
 select destination_id, name, condition, pending, unknown, last_outcome, last_reason
   from mms.destination_health order by destination_id"""
 
 
+_STATUSES_SQL = """
+select s.*, d.event_id
+  from mms.message_statuses s
+  join mms.deliveries d on d.destination_id = s.destination_id and d.id = s.delivery_id
+ order by s.received_at, s.rank"""
+
+
 @dataclass
 class Facts:
     history: list  # HISTORY_SQL
+    fates: list  # FATES_SQL
+    stories: list  # STORIES_SQL
     health: list  # HEALTH_SQL
     attempts: list  # mms.attempt_history, all columns
     deliveries: list
+    statuses: list  # mms.message_statuses, with event_id
     rejected: list  # mms.rejected_events
     events: list  # records on the event topic
     results: list  # parsed, from the status topic
@@ -71,9 +89,12 @@ def gather(system, scenario, exits):
     rejected = system.query('select * from mms.rejected_events order by rejected_at, partition, "offset"')
     return Facts(
         history=system.query(HISTORY_SQL),
+        fates=system.query(FATES_SQL),
+        stories=system.query(STORIES_SQL, scenario.telling),
         health=system.query(HEALTH_SQL),
         attempts=attempts,
         deliveries=system.query("select destination_id, id, event_id, state from mms.deliveries"),
+        statuses=system.query(_STATUSES_SQL),
         rejected=rejected,
         events=system.kafka.consume(system.events_topic),
         results=system.results(),

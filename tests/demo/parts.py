@@ -9,6 +9,7 @@ from pathlib import Path
 from harness import BIN, ROOT, Unavailable
 from harness.broker import Broker
 from harness.postgres import Postgres
+from harness.process import free_port
 from harness.sim import Sim
 from harness.system import System
 from harness.wait import TimedOut, until
@@ -25,6 +26,7 @@ _SETTINGS = {
     "kafka_session_timeout_ms": 3000,
     "kafka_heartbeat_interval_ms": 500,
 }
+_REAL_SETTINGS = {"status_poll_delay": "5s"}  # Twilio can't call back a machine without a public address
 
 
 class NotStarted(Unavailable):
@@ -99,9 +101,16 @@ def start(stack, directory, scenario):
     return system
 
 
-def start_workers(system):
-    for _ in range(WORKERS):
-        system.worker(**_SETTINGS)
+def start_workers(system, scenario):
+    if scenario.simulated:
+        # One takes the callbacks for the messages of all.
+        listen = f"127.0.0.1:{free_port()}"
+        more = {"status_callback_url": f"http://{listen}/twilio/status"}
+        system.worker(**_SETTINGS, **more, callback_listen=listen)
+    else:
+        more = _REAL_SETTINGS
+    while len(system.workers) < WORKERS:
+        system.worker(**_SETTINGS, **more)
     for number, worker in enumerate(system.workers):
         until(lambda: worker.log_lines("listening") or not worker.alive, 10, "the worker to listen")
         if not worker.alive:
@@ -111,6 +120,8 @@ def start_workers(system):
         except TimedOut as error:
             raise NotStarted(f"worker {number}: {error}; its log ends:\n{worker.log_tail(5)}") from None
         step(f"Worker {number}", f"http://127.0.0.1:{port}/metrics, log: {_shown(worker.log_path)}")
+    if scenario.simulated:
+        step("Callbacks", f"worker 0 takes them for both, at {more['status_callback_url']}")
 
 
 def _lock(postgres, directory):

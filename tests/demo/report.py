@@ -3,19 +3,24 @@
 import collections
 import json
 import statistics
+import textwrap
 
 from checks import dead_letter_headers
-from facts import HEALTH_SQL, HISTORY_SQL
-from show import say, section, shorten, table
+from facts import FATES_SQL, HEALTH_SQL, HISTORY_SQL, STORIES_SQL
+from show import WIDTH, say, section, shorten, table
 
 _FIRST_ROWS = 4  # plain rows of the history that are shown for each destination
 
-_TELLING = ("retry", "rejected", "failed", "unknown", "accepted")  # outcomes: which examples to show first
+_ADVICE_WIDTH = 56  # what the table leaves for it
+
+# Outcomes of attempts, or other kinds of results: which examples to show first.
+_TELLING = ("retry", "status", "rejection", "failed", "unknown", "accepted")
 
 
 def report(facts, scenario):
     _history(facts)
     _gaps(facts, scenario)
+    _fates(facts, scenario)
     _results(facts)
     _dead_letters(facts)
     _health(facts)
@@ -33,12 +38,14 @@ def _history(facts):
         rows += _abbreviated(history)
     table(columns, rows)
     say("  gap_ms: since this destination's slot before. #: attempt. wait_s: until it may be tried again.")
-    say("  An attempt without http never left the worker, and costs no slot.")
+    say("  An attempt without http never left the worker, and costs no slot; unless it was accepted: then Twilio's")
+    say("  answer was lost, and its status callback named the message.")
 
 
 def _abbreviated(history):
     """The first rows, and all that are not plain."""
-    plain = [row for row in history if row["outcome"] == "accepted" and row["attempt"] == 1]
+    plain = [row for row in history if (row["outcome"], row["attempt"], row["error_code"]) == ("accepted", 1, None)]
+    plain = [row for row in plain if row["http_status"]]
     hidden = {id(row) for row in plain[_FIRST_ROWS:]}
     rows = [_history_row(row) for row in history if id(row) not in hidden]
     if hidden:
@@ -48,7 +55,7 @@ def _abbreviated(history):
 
 def _history_row(row):
     slot = row["slot_at"] and row["slot_at"].strftime("%H:%M:%S.%f")[:-3]
-    gap = _number(row["gap_ms"]) if row["http_status"] else None
+    gap = _number(row["gap_ms"]) if row["http_status"] or row["outcome"] in ("accepted", "unknown") else None
     names = ("event_id", "destination_id", "attempt", "outcome", "reason")
     return [*(row[name] for name in names), slot, gap, row["http_status"], row["error_code"], _number(row["wait_s"])]
 
@@ -68,14 +75,32 @@ def _gaps(facts, scenario):
     table(["destination", "sends>", "smallest ms>", "median ms>"], rows)
 
 
+def _fates(facts, scenario):
+    section("What became of the messages (SQL)", FATES_SQL + "\n")
+    rows = []
+    for row in facts.fates:
+        advice = textwrap.wrap(row["advice"] or "", _ADVICE_WIDTH) or [""]
+        rows.append([row["message_status"], row["messages"], row["error_code"], advice[0]])
+        rows += [["", "", "", line] for line in advice[1:]]
+    table(["message_status", "messages>", "error_code>", "advice"], rows)
+    if not scenario.simulated:
+        say("  `sent` may be the last word about an MMS: many carriers say nothing more.")
+    say("\n" + STORIES_SQL.replace("%s", f"'{{{','.join(scenario.telling)}}}'") + "\n")
+    for row in facts.stories:
+        say(f"  {row['event_id']}, attempt {row['attempt']}")
+        say(textwrap.fill(row["story"], WIDTH, initial_indent="    ", subsequent_indent="    "))
+
+
 def _results(facts):
     section("Results on mms.results")
     counts = collections.Counter((result["kind"], result["outcome"], result["final"]) for result in facts.results)
     rows = [[kind, outcome, "yes" if final else "no", n] for (kind, outcome, final), n in sorted(counts.items())]
     table(["kind", "outcome", "final", "results>"], rows)
-    examples = {result["outcome"]: result for result in facts.results}
-    for outcome in [each for each in _TELLING if each in examples][:2]:
-        say("\n" + json.dumps(examples[outcome], indent=2, ensure_ascii=False))
+    examples = {}
+    for result in sorted(facts.results, key=lambda result: result["error_code"] is not None):
+        examples[result["outcome"] if result["kind"] == "attempt" else result["kind"]] = result
+    for name in [each for each in _TELLING if each in examples][:2]:
+        say("\n" + json.dumps(examples[name], indent=2, ensure_ascii=False))
 
 
 def _dead_letters(facts):

@@ -10,6 +10,7 @@ from harness.program import Wrong
 from harness.system import OWL
 
 ACCEPTED = ("accepted", None)
+DELIVERED = ("delivered", None)
 REAL_COUNT = 3
 
 
@@ -21,8 +22,11 @@ class Scenario:
     expected      {event_id: [(outcome, reason) of each attempt]} of every event that becomes a delivery
     rejected      how many records have to be rejected for each reason
     repeated      how many records repeat an event
+    fates         {event_id: (message_status, error_code) that its message comes to}; the simulator's lives decide
     faults        what the simulator shall do wrong: arguments of Sim.fault
+    lives         what becomes of messages at the simulator: (steps, keyword arguments) of Sim.life
     secrets       texts that may be nowhere but in the destination and in the Authorization header
+    telling       event ids whose stories are worth reading
     twilio_url    where Twilio is; None: the simulator
     """
 
@@ -31,8 +35,11 @@ class Scenario:
     expected: dict = field(default_factory=dict)
     rejected: collections.Counter = field(default_factory=collections.Counter)
     repeated: int = 0
+    fates: dict = field(default_factory=dict)
     faults: list = field(default_factory=list)
+    lives: list = field(default_factory=list)
     secrets: list = field(default_factory=list)
+    telling: list = field(default_factory=list)
     twilio_url: str | None = None
 
     def destination(self, id, name, account_sid, auth_token, **config):
@@ -51,6 +58,8 @@ class Scenario:
         ids = {"event_id": event_id, "destination_id": destination_id, "connection_id": "con_demo"}
         self.records.append((event_id, {**ids, "payload": payload}))
         self.expected[event_id] = list(history) or [ACCEPTED]
+        if self.simulated and self.expected[event_id][-1] == ACCEPTED:
+            self.fates[event_id] = DELIVERED
 
     def bad(self, reason, value):
         """A record that can't become a delivery."""
@@ -78,6 +87,13 @@ _ACCOUNTS = {
 
 _LANDLINE = "+15005550009"  # one of Twilio's magic numbers: 400, 21614
 _BUSY = "+15557770205"
+_CUT_OFF = "+15557770207"
+_OLD_PHONE = "+15557770211"
+
+_UNREACHABLE = 30003
+_SENT = {"status": "sent", "after_ms": 400}
+_DELIVERED = {"status": "delivered", "after_ms": 600}
+_UNDELIVERED = {"status": "undelivered", "after_ms": 600, "error_code": _UNREACHABLE}
 
 
 def simulated():
@@ -88,6 +104,8 @@ def simulated():
     _album(scenario, 8)
     _rejected(scenario)
     scenario.repeat("flash-03")
+    scenario.telling += ["flash-06", "ticket-07", "old-phone"]
+    scenario.lives.append((("queued", _SENT, _DELIVERED), {}))  # of all for which no rule came before
     return scenario
 
 
@@ -99,14 +117,17 @@ def _flash(scenario, count):
     )  # fmt: skip
     for number in range(1, count + 1):
         scenario.event(f"flash-{number:02}", "des_flash", {"message": f"offer {number} of {count}"})
+    scenario.lives.append((("queued", _SENT, _UNDELIVERED), {"match": {"body_contains": "flash-06:"}}))
+    scenario.fates["flash-06"] = ("undelivered", _UNREACHABLE)
 
 
 def _tickets(scenario, count):
-    """Templates that take all from the payload; Twilio or the worker has something against four of the events."""
+    """Templates that take all from the payload. Twilio or the worker has something against five of the events, and of
+    one Twilio's answer is lost."""
     scenario.destination(
         "des_tickets", "Tickets", *_ACCOUNTS["tickets"],
         **{"from": "+15550002222"}, to="{{payload.phone}}",
-        body_template="Hello {{payload.name}}! {{message}}", media_urls=["{{payload.media_url}}"],
+        body_template="Hello {{payload.name}}! {{message}}", media_urls=["{{payload.media_url}}"], sms_fallback=True,
     )  # fmt: skip
 
     def ticket(event_id, *history, **changes):
@@ -119,6 +140,9 @@ def _tickets(scenario, count):
         else:
             ticket(f"ticket-{number:02}", phone=f"+155577702{number:02}")
     scenario.faults.append({"name": "error", "match": {"to": _BUSY}, "code": 20429, "retry_after": 2, "times": 1})
+    scenario.faults.append({"name": "accept_then_drop", "match": {"to": _CUT_OFF}, "times": 1})
+    ticket("old-phone", ("retry", "RECIPIENT_UNREACHABLE"), ACCEPTED, phone=_OLD_PHONE)
+    scenario.faults.append({"name": "error", "match": {"to": _OLD_PHONE}, "code": 21612, "times": 1})
     ticket("landline", ("failed", "RECIPIENT_NOT_MOBILE"), phone=_LANDLINE)
     ticket("no-phone", ("failed", "TO_INVALID"), phone="ask at the desk")
     ticket("too-long", ("failed", "BODY_TOO_LONG"), message="la " * 600)
@@ -185,6 +209,7 @@ def real():
     for number in range(1, REAL_COUNT + 1):
         message = f"mms-worker demo, {number} of {REAL_COUNT}, {time.strftime('%H:%M')}"
         scenario.event(f"real-{number}", "des_real", {"message": message})
+        scenario.telling.append(f"real-{number}")
     return scenario
 
 

@@ -23,8 +23,23 @@ def attempt(event_id, number, outcome, sid=None):
         "outcome": outcome,
         "final": outcome in ("accepted", "failed"),
         "message_sid": sid,
+        "message_status": "delivered" if sid else None,
         "published": True,
     }
+
+
+def status(attempt, name, number, advanced=True):
+    names = ("destination_id", "delivery_id", "event_id", "attempt", "message_sid")
+    shown = {name: attempt[name] for name in names}
+    result_id = f"{attempt['event_id']}s{number}"
+    return {**shown, "status": name, "advanced": advanced, "result_id": result_id, "published": True}
+
+
+def status_result(offset, status, partition=0, **changes):
+    names = ("result_id", "event_id", "destination_id", "attempt", "message_sid")
+    shown = {name: status[name] for name in names}
+    shown |= {"message_status": status["status"], "outcome": "accepted", "final": status["status"] == "delivered"}
+    return {"partition": partition, "offset": offset, "key": status["event_id"], "kind": "status", **shown, **changes}
 
 
 def result(offset, attempt, partition=0, **changes):
@@ -37,6 +52,7 @@ def sound():
     """
     Four events: a accepted at once, b at the second attempt, c failed, x (elsewhere) unknown first and then found. The
     first two have one body, which another system has sent as well. A bad record, a repeated event, a repeated result.
+    Of a's message all is told, of b's the last word comes first, of x's only the last one is learnt.
     """
     attempts = [
         attempt("a", 1, "accepted", "MMa"),
@@ -46,6 +62,13 @@ def sound():
         attempt("x", 1, "accepted", "MMx"),
     ]
     a1, b1, b2, c1, x1 = attempts
+    statuses = [
+        status(a1, "sent", 1),
+        status(a1, "delivered", 2),
+        status(b2, "delivered", 1),
+        status(b2, "sent", 2, advanced=False),
+        status(x1, "delivered", 1),
+    ]
     bodies = {"a": "same", "b": "same", "c": "c", "x": "x"}
     to = {"a": TO, "b": TO, "c": TO, "x": OTHER}
     rejection = {"result_id": "r", "kind": "rejection", "event_id": None, "destination_id": None, "attempt": None}
@@ -65,12 +88,13 @@ def sound():
             {"destination_id": "d2", "id": ord("x"), "event_id": "x", "state": "accepted", "attempts": 1},
         ],
         attempts=attempts,
+        statuses=statuses,
         rejected=[{"topic": "t", "partition": 1, "offset": 3, "result_id": "r", "published": True}],
         messages=[
-            {"sid": "MMf", "to": TO, "body": "same"},
-            {"sid": "MMa", "to": TO, "body": "same"},
-            {"sid": "MMb", "to": TO, "body": "same"},
-            {"sid": "MMx", "to": OTHER, "body": "x"},
+            {"sid": "MMf", "to": TO, "body": "same", "status": "delivered"},
+            {"sid": "MMa", "to": TO, "body": "same", "status": "delivered"},
+            {"sid": "MMb", "to": TO, "body": "same", "status": "delivered"},
+            {"sid": "MMx", "to": OTHER, "body": "x", "status": "delivered"},
         ],
         foreign={"MMf"},
         gaps={TO: {"count": 4, "min_gap_ms": 1000.5, "early": 0}, OTHER: {"count": 1, "min_gap_ms": None, "early": 0}},
@@ -82,12 +106,18 @@ def sound():
             result(4, b1),  # again, later: at least once
             result(0, x1, 1, result_id="x0", outcome="unknown", final=False, message_sid=None),
             result(1, x1, 1),
+            status_result(10, statuses[0]),
+            status_result(11, statuses[1]),
+            status_result(12, statuses[0]),  # again, later
+            status_result(13, statuses[2]),
+            status_result(10, statuses[4], 1),
             rejection,
         ],
         dead_letters=[{"source": "t/1/3", "key": "bad-0", "value": b"bad-0"}],
         committed={0: 2, 1: 4},
         ends={0: 2, 1: 4, 2: 0},
         overlooked=[],
+        still_asked_for=[],
         secrets={"the workers' logs": 0},
     )
 
@@ -123,15 +153,15 @@ def state(event_id, value):
 
 
 def sent_twice(f):
-    f.messages.append({"sid": "MMx2", "to": OTHER, "body": "x"})
+    f.messages.append({"sid": "MMx2", "to": OTHER, "body": "x", "status": "delivered"})
 
 
 def sent_twice_among_equals(f):
-    f.messages.append({"sid": "MMab", "to": TO, "body": "same"})
+    f.messages.append({"sid": "MMab", "to": TO, "body": "same", "status": "delivered"})
 
 
 def sent_though_failed(f):
-    f.messages.append({"sid": "MMc", "to": TO, "body": "c"})
+    f.messages.append({"sid": "MMc", "to": TO, "body": "c", "status": "delivered"})
 
 
 def accepted_but_not_there(f):
@@ -157,7 +187,7 @@ def two_with_one_message(f):
 def somebody_elses_body(f):
     of(f.attempts, "x", 1)["message_sid"] = "MMy"
     next(row for row in f.results if row["result_id"] == "x1")["message_sid"] = "MMy"
-    f.messages.append({"sid": "MMy", "to": OTHER, "body": "y"})
+    f.messages.append({"sid": "MMy", "to": OTHER, "body": "y", "status": "delivered"})
     drop(f.messages, sid="MMx")
 
 
@@ -219,7 +249,7 @@ def tried_again_though_accepted(f):
     again = attempt("a", 2, "accepted", "MMa2")
     f.attempts.append(again)
     f.deliveries[0]["attempts"] = 2
-    f.messages.append({"sid": "MMa2", "to": TO, "body": "same"})
+    f.messages.append({"sid": "MMa2", "to": TO, "body": "same", "status": "delivered"})
     f.results.append(result(5, again))
 
 
@@ -263,7 +293,7 @@ def stray_delivery(f):
     f.deliveries.append({"destination_id": "d1", "id": 1, "event_id": "z", "state": "accepted", "attempts": 1})
     f.attempts.append({**attempt("a", 1, "accepted", "MMz"), "event_id": "z", "delivery_id": 1, "result_id": "z1"})
     f.results.append({**result(5, f.attempts[-1])})
-    f.messages.append({"sid": "MMz", "to": TO, "body": "z"})
+    f.messages.append({"sid": "MMz", "to": TO, "body": "z", "status": "delivered"})
 
 
 def two_deliveries(f):
@@ -283,7 +313,78 @@ def secret(f):
     f.secrets["mms.attempts"] = 1
 
 
+def told(f, result_id):
+    return next(row for row in f.results if row["result_id"] == result_id)
+
+
+def end_not_learnt(f):
+    of(f.attempts, "x")["message_status"] = "sent"
+
+
+def other_end_at_twilio(f):
+    next(row for row in f.messages if row["sid"] == "MMb")["status"] = "undelivered"
+
+
+def status_without_result(f):
+    drop(f.results, result_id="as2")
+
+
+def status_result_differs(f):
+    told(f, "xs1")["message_status"] = "failed"
+
+
+def status_result_of_another_message(f):
+    told(f, "xs1")["message_sid"] = "MMb2"
+
+
+def status_result_of_nothing(f):
+    f.results.append({**told(f, "xs1"), "offset": 20, "result_id": "xs9", "message_sid": "MMx9"})
+
+
+def result_of_a_late_status(f):
+    f.results.append(status_result(20, f.statuses[3]))
+
+
+def went_back(f):
+    told(f, "as1")["offset"], f.results[9]["offset"] = 20, 21
+
+
+def two_ends(f):
+    f.statuses.append(status(of(f.attempts, "x"), "failed", 2))
+    f.results.append(status_result(11, f.statuses[-1], 1))
+
+
+def status_before_its_attempt(f):
+    told(f, "xs1")["offset"] = -1
+
+
+def status_unpublished(f):
+    f.statuses[0]["published"] = False
+
+
+def message_of_two(f):
+    f.statuses[4]["message_sid"] = told(f, "xs1")["message_sid"] = "MMz"
+    f.statuses.append({**f.statuses[3], "message_sid": "MMz"})
+
+
+def still_asked_for(f):
+    f.still_asked_for.append({"destination_id": "d1", "message_sid": "MMa", "polls": 3})
+
+
 BREAKS = [
+    (end_not_learnt, {"fate"}),
+    (other_end_at_twilio, {"fate"}),
+    (status_without_result, {"result missing"}),
+    (status_result_differs, {"result"}),
+    (status_result_of_another_message, {"result"}),
+    (status_result_of_nothing, {"result"}),
+    (result_of_a_late_status, {"result", "back"}),
+    (went_back, {"back"}),
+    (two_ends, {"back"}),
+    (status_before_its_attempt, {"order"}),
+    (status_unpublished, {"unpublished"}),
+    (message_of_two, {"shared"}),
+    (still_asked_for, {"asked"}),
     (no_delivery, {"lost"}),
     (state("c", "pending"), {"lost"}),
     (state("c", "sending"), {"lost"}),
@@ -306,7 +407,7 @@ BREAKS = [
     (wrong_order, {"order"}),
     (known_before_unknown, {"order"}),
     (two_finals, {"result", "order", "final"}),
-    (no_final, {"result missing", "final"}),
+    (no_final, {"result missing", "final", "order"}),
     (other_key, {"result"}),
     (hole_in_the_numbers, {"attempts", "result"}),
     (tried_again_though_unknown, {"attempts"}),
@@ -339,7 +440,7 @@ def test_what_is_wrong_is_found(change, kinds):
 def test_how_many_are_lost_or_sent_twice():
     facts = sound()
     for sid in ("MM1", "MM2"):
-        facts.messages.append({"sid": sid, "to": TO, "body": "same"})
+        facts.messages.append({"sid": sid, "to": TO, "body": "same", "status": "delivered"})
     drop(facts.messages, sid="MMx")
     assert find(facts) == {"duplicate": 2, "lost": 1, "sid": 1}
 
@@ -404,6 +505,21 @@ def test_faults_share_the_requests_evenly():
             passed -= hits[-1]
         assert sum(hits) == pytest.approx(share)
         assert max(hits) == pytest.approx(min(hits))
+
+
+def test_lives_share_the_messages_as_planned():
+    left, shares = 1.0, []
+    for _, arguments in plan.life_rules():
+        shares.append(left * arguments.get("probability", 1))
+        left -= shares[-1]
+    assert shares == pytest.approx([share for share, *_ in plan.LIVES]) and left == pytest.approx(0)
+
+
+def test_every_life_ends_and_its_stages_are_known():
+    for _, steps, _ in plan.LIVES:
+        names = [step if isinstance(step, str) else step["status"] for step in steps]
+        stages = [checks.STAGES[name] for name in names]
+        assert stages == sorted(stages) and stages[-1] == max(checks.STAGES.values())
 
 
 def test_what_is_stored_late_is_stored_before_it_is_looked_up():
