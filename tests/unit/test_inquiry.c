@@ -1,7 +1,6 @@
 #include "check.h"
 
-#include <arpa/inet.h>
-#include <libpq-fe.h>
+#include "rows.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -21,45 +20,17 @@ struct row {
     const char *request; /* the evidence's; NULL: the worker was lost */
     const char *event, *config;
     bool changed; /* the destination, since */
+    bool as_sms;
+    const char *told_sid;
 };
 
-static void put_bytes(PGresult *rows, int column, const void *bytes, size_t length)
-{
-    assert_true(PQsetvalue(rows, 0, column, (char *)bytes, bytes != NULL ? (int)length : -1));
-}
-
-static void put_text(PGresult *rows, int column, const char *text)
-{
-    put_bytes(rows, column, text, text != NULL ? strlen(text) : 0);
-}
-
-static void put_int4(PGresult *rows, int column, int value)
-{
-    uint32_t wire = htonl((uint32_t)value);
-
-    put_bytes(rows, column, &wire, sizeof wire);
-}
-
-static void put_int8(PGresult *rows, int column, int64_t value)
-{
-    struct buf wire;
-
-    buf_init(&wire, 8);
-    buf_add_be64(&wire, (uint64_t)value);
-    put_bytes(rows, column, wire.data, wire.length);
-    buf_release(&wire);
-}
+#define COLUMNS 28
 
 static PGresult *make_rows(const struct row *row)
 {
-    static char name[] = "column";
-    PGresAttDesc columns[26] = {{.name = NULL}};
-    PGresult *rows = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    PGresult *rows = rows_new(COLUMNS);
 
-    for (size_t i = 0; i < COUNT(columns); i++)
-        columns[i] = (PGresAttDesc){.name = name, .format = 1, .typlen = -1, .atttypmod = -1};
-    assert_true(PQsetResultAttrs(rows, COUNT(columns), columns));
-    for (int i = 0; i < (int)COUNT(columns); i++)
+    for (int i = 0; i < COLUMNS; i++)
         put_text(rows, i, NULL);
     put_text(rows, 0, "des_1");
     put_int8(rows, 1, 7);
@@ -77,6 +48,8 @@ static PGresult *make_rows(const struct row *row)
     put_text(rows, 22, row->config);
     put_int4(rows, 23, 1);
     put_int4(rows, 24, 0);
+    put_text(rows, 26, row->told_sid);
+    put_int4(rows, 27, row->as_sms);
     return rows;
 }
 
@@ -239,6 +212,33 @@ static void what_cannot_be_read_is_not_asked_about(void **state)
     }
 }
 
+static void a_lost_workers_sms_is_rendered_as_one(void **state)
+{
+    const struct row row = {
+        .event = EVENT, .config = CONFIG(",\"sms_fallback\":true"), .as_sms = true};
+    struct inquiry *inquiry = inquire(&row);
+
+    (void)state;
+    check_string("body", inquiry->body, "Hi Ann\nhttps://a.example/1");
+    check_string("media", inquiry->media, "[]");
+    inquiry_free(inquiry);
+}
+
+static void a_callback_has_told_the_message(void **state)
+{
+    static const char sid[] = "MM0123456789abcdef0123456789abcdef";
+    const struct row row = {.request = REQUEST(MEDIA), .config = CONFIG(""), .told_sid = sid};
+    const struct row untold = {.request = REQUEST(MEDIA), .config = CONFIG("")};
+    struct inquiry *inquiry = inquire(&row);
+
+    (void)state;
+    check_string("told", inquiry->told_sid, sid);
+    inquiry_free(inquiry);
+    inquiry = inquire(&untold);
+    check_string("not told", inquiry->told_sid, NULL);
+    inquiry_free(inquiry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +247,8 @@ int main(void)
         cmocka_unit_test(what_was_asked_for_is_sought),
         cmocka_unit_test(others_are_known_when_they_were_looked_up),
         cmocka_unit_test(what_cannot_be_read_is_not_asked_about),
+        cmocka_unit_test(a_lost_workers_sms_is_rendered_as_one),
+        cmocka_unit_test(a_callback_has_told_the_message),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

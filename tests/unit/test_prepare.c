@@ -1,10 +1,9 @@
 #include "check.h"
 
-#include <arpa/inet.h>
 #include <jansson.h>
-#include <libpq-fe.h>
 
 #include "check_advice.h"
+#include "rows.h"
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -30,33 +29,6 @@ struct row {
     int trouble;
 };
 
-static void put_bytes(PGresult *rows, int column, const void *bytes, size_t length)
-{
-    assert_true(PQsetvalue(rows, 0, column, (char *)bytes, bytes != NULL ? (int)length : -1));
-}
-
-static void put_text(PGresult *rows, int column, const char *text)
-{
-    put_bytes(rows, column, text, text != NULL ? strlen(text) : 0);
-}
-
-static void put_int4(PGresult *rows, int column, int value)
-{
-    uint32_t wire = htonl((uint32_t)value);
-
-    put_bytes(rows, column, &wire, sizeof wire);
-}
-
-static void put_int8(PGresult *rows, int column, int64_t value)
-{
-    struct buf wire;
-
-    buf_init(&wire, 8);
-    buf_add_be64(&wire, (uint64_t)value);
-    put_bytes(rows, column, wire.data, wire.length);
-    buf_release(&wire);
-}
-
 #define CONFIG(more)                                                                          \
     "{\"from\":\"+16824246644\",\"to\":\"{{to}}\",\"body_template\":\"Hi {{name}}\","         \
     "\"media_urls\":[\"" MEDIA "\"],\"auth\":{\"account_sid\":\"" ACCOUNT "\",\"auth_token\"" \
@@ -65,13 +37,8 @@ static void put_int8(PGresult *rows, int column, int64_t value)
 
 static PGresult *make_rows(const struct row *row)
 {
-    static char name[] = "column";
-    PGresAttDesc columns[19] = {{.name = NULL}};
-    PGresult *rows = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    PGresult *rows = rows_new(19);
 
-    for (size_t i = 0; i < COUNT(columns); i++)
-        columns[i] = (PGresAttDesc){.name = name, .format = 1, .typlen = -1, .atttypmod = -1};
-    assert_true(PQsetResultAttrs(rows, COUNT(columns), columns));
     put_text(rows, 0, "des_1");
     put_int8(rows, 1, 7);
     put_text(rows, 2, "evt_1");
