@@ -220,7 +220,7 @@ static enum pg_next part_read(void *arg, const struct pg_reply *reply)
     if (reply->status != PG_OK || part->outbox->stopped)
         return PG_FINISHED;
     count = PQntuples(reply->results[0]);
-    part->again = count == SWEEP_MAX;
+    part->again = count >= SWEEP_MAX; /* what is found brings others along */
     if (part->again)
         part->sweep.whole_at = 0;
     if (count > 0)

@@ -22,7 +22,7 @@ _INTAKE = ("intake", "intake_lock", "intake_wake")
 _UNDO = ("claim_undo_lock", "claim_undo")
 _EVIDENCE = ("pacing_lock", "evidence_slots", "evidence_attempts", "evidence_release", "evidence_wake")
 _RECONCILE = ("lease", "reconcile", "evidence_resolve", "evidence_reclaim")
-_STATUSES = ("statuses_lock", "statuses", "outbox_statuses", "poll")
+_STATUSES = ("statuses_lock", "statuses", "outbox_statuses", "outbox_attempts", "poll")
 
 MICROSECONDS = 1_000_000
 """In a second."""
@@ -218,10 +218,15 @@ class Statements:
                 ["" for _ in told], self.worker, 3600 * MICROSECONDS,
             )  # fmt: skip
 
-    def left_over_statuses(self):
+    def left_over_statuses(self, reach=3600 * MICROSECONDS):
         """Results about statuses that the outbox's sweep would publish now: the rows of outbox_statuses.sql."""
         with self.transaction():
-            return self.run("outbox_statuses", 0, 500, 3600 * MICROSECONDS)
+            return self.run("outbox_statuses", 0, 500, reach)
+
+    def left_over_attempts(self, reach=3600 * MICROSECONDS):
+        """Results of attempts that the outbox's sweep would publish now: the rows of outbox_attempts.sql."""
+        with self.transaction():
+            return self.run("outbox_attempts", 0, 500, reach)
 
     def poll(self, limit=100, pause=60 * MICROSECONDS):
         """Messages to ask for now: the rows of poll.sql."""

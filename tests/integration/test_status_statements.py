@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from harness.statements import Ended, Statements, Told
+from harness.statements import MICROSECONDS, Ended, Statements, Told
 
 SID, OTHER_SID = "MM" + "1" * 32, "MM" + "2" * 32
 
@@ -66,6 +66,30 @@ def test_left_over_results_keep_the_order_in_which_they_were_told(system, statem
     statements.evidence(Ended(row, state="accepted", message_sid=SID))
     system.query("update mms.attempts set published_at = now()")
     assert [r.status for r in statements.left_over_statuses()] == [status for status, _ in life]
+
+
+def test_left_over_results_of_a_message_go_together(system, statements):
+    """What had to wait is out of the reach of most sweeps by then; what came later isn't."""
+    row, attempt = claimed(statements)
+    statements.tell(Told(attempt, SID, "sent", 40))
+    system.query("update mms.message_statuses set received_at = received_at - interval '1 hour'")
+    statements.tell(Told(attempt, SID, "delivered", 60, final=True))
+    statements.evidence(Ended(row, state="accepted", message_sid=SID))
+    assert statements.left_over_statuses(reach=20 * MICROSECONDS) == []
+    system.query("update mms.attempts set published_at = now()")
+    assert [r.status for r in statements.left_over_statuses(reach=20 * MICROSECONDS)] == ["sent", "delivered"]
+
+
+def test_left_over_results_of_a_delivery_go_together(system, statements):
+    row, _ = claimed(statements)
+    statements.evidence(Ended(row, state="pending", next_attempt_at=statements.in_ms(0)))
+    system.query("update mms.attempts set finished_at = finished_at - interval '1 hour'")
+    (again,) = statements.claim()
+    ((_, waits),) = statements.evidence(Ended(again, state="accepted", message_sid=SID))
+    assert waits, "an earlier result isn't published"
+    assert [r.attempt for r in statements.left_over_attempts(reach=20 * MICROSECONDS)] == [1, 2]
+    system.query("update mms.attempts set published_at = now() where attempt = 1")
+    assert [r.attempt for r in statements.left_over_attempts(reach=20 * MICROSECONDS)] == [2]
 
 
 def test_a_callback_while_its_message_is_looked_up(system, statements):
