@@ -7,12 +7,19 @@ with due as materialized (
     select distinct n.destination_id, n.delivery_id, n.attempt, n.message_sid
       from (select s.*
               from mms.message_statuses s
-              join mms.deliveries d on d.destination_id = s.destination_id and d.id = s.delivery_id
-              join mms.attempts a
-                on a.destination_id = s.destination_id and a.delivery_id = s.delivery_id
-                   and a.attempt = s.attempt and a.published_at is not null
-                   and not (d.state = 'unknown' and d.attempts = s.attempt
-                            and d.lookup_at < 'infinity')
+             -- Row by row, from the oldest on: a plan that joins them all costs a second for each
+             -- batch when there is much to do.
+             cross join lateral (
+                   select 1
+                     from mms.deliveries d
+                     join mms.attempts a
+                       on a.destination_id = d.destination_id and a.delivery_id = d.id
+                          and a.attempt = s.attempt
+                    where d.destination_id = s.destination_id and d.id = s.delivery_id
+                      and a.published_at is not null
+                      and not (d.state = 'unknown' and d.attempts = s.attempt
+                               and d.lookup_at < 'infinity')
+                    limit 1) ready
              where s.published_at is null and s.advanced
                and s.received_at < (select clock_timestamp() - $1::int8 * interval '1 microsecond')
                and s.received_at > (select clock_timestamp()
