@@ -19,24 +19,24 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(WARNINGS) -I. -I$(BUILD)/gen -MMD -MP -fPI
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
 LIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -pthread
 
-STATEMENTS := $(sort $(wildcard worker/sql/*.sql))
+STATEMENTS := $(sort $(wildcard worker/sql/*.sql worker/commands/sql/*.sql))
 MIGRATIONS := $(sort $(wildcard schemas/postgres/*.sql))
 GENERATED := $(BUILD)/gen/sql.h $(BUILD)/gen/sql.c
 
 COMMON := $(sort $(wildcard common/*.c))
-WORKER := $(sort $(wildcard worker/*.c))
+WORKER := $(sort $(wildcard worker/*.c worker/commands/*.c))
 SIM := $(sort $(wildcard tests/sim/*.c))
 LIMITS := $(sort $(wildcard tests/bench/*.c))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 SOURCES := $(COMMON) $(WORKER) $(SIM) $(LIMITS) $(UNIT) tests/broker/broker.c
-HEADERS := $(sort $(wildcard common/*.h worker/*.h tests/sim/*.h tests/bench/*.h tests/unit/*.h))
+HEADERS := $(sort $(wildcard common/*.h worker/*.h worker/commands/*.h tests/sim/*.h tests/bench/*.h tests/unit/*.h))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 # What unit tests link: everything but main.
 PARTS := $(call object,$(COMMON) $(filter-out worker/main.c,$(WORKER))) $(BUILD)/obj/sql.o
 UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT))
 
-.PHONY: all help tools demo bench chaos test unit integration lint format asan clean packages-build packages-test \
+.PHONY: all help tools demo playground bench chaos test unit integration lint format asan clean reference packages-build packages-test \
 	packages-lint packages-demo packages-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -53,9 +53,14 @@ demo: packages-demo ## the main job on real parts, in a minute; TWILIO=real send
 	@$(MAKE) --no-print-directory -j4 tools
 	@TWILIO=$(TWILIO) PYTHONPATH=tests $(PYTHON) tests/demo/demo.py
 
-bench: packages-bench ## how fast, how punctual, at what cost; SCENARIO=pace for one, WORKERS=n
+playground: packages-demo ## servers, a simulator of Twilio and a worker to play with, until Ctrl-C
+	@$(MAKE) --no-print-directory -j4 tools
+	@PYTHONPATH=tests $(PYTHON) tests/demo/playground.py
+
+bench: packages-bench ## how fast, how punctual, at what cost; SCENARIO=pace for one, WORKERS=n, ATTEMPTS=n
 	@$(MAKE) --no-print-directory -j4 tools $(BUILD)/mms-bench-limits
-	@BIN_DIR=$(BUILD) SCENARIO="$(SCENARIO)" WORKERS="$(WORKERS)" PYTHONPATH=tests $(PYTHON) tests/bench/bench.py
+	@BIN_DIR=$(BUILD) SCENARIO="$(SCENARIO)" WORKERS="$(WORKERS)" ATTEMPTS="$(ATTEMPTS)" PYTHONPATH=tests \
+		$(PYTHON) tests/bench/bench.py
 
 chaos: packages-test ## crashes, time-outs and outages at random, then the count; SEED=n, EVENTS=n, DESTINATIONS=n, MINUTES=n
 	@$(MAKE) --no-print-directory -j4 tools
@@ -91,6 +96,10 @@ lint: packages-lint ## formatting, clang-tidy, cppcheck; warnings of gcc and cla
 	@echo "lint: clean"
 
 lint-objects: $(call object,$(SOURCES)) $(BUILD)/obj/sql.o
+
+reference: packages-test ## write the reference pages from what the program and the database say about themselves
+	@$(MAKE) --no-print-directory -j4 tools
+	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/reference.py
 
 format: ## bring all C into the project's format
 	@clang-format -i $(SOURCES) $(HEADERS)

@@ -1,6 +1,7 @@
 #include "e164.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define DIGITS  "0123456789"
 #define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -33,4 +34,26 @@ bool e164_alphanumeric(const char *text)
 bool e164_valid_sender(const char *text)
 {
     return e164_valid(text) || short_code(text) || e164_alphanumeric(text);
+}
+
+#define MASK_MIN   7
+#define MASK_MAX   15
+#define MASK_FIRST 3
+#define MASK_LAST  2
+
+void e164_mask(char *text)
+{
+    while ((text = strpbrk(text, "+%")) != NULL) {
+        size_t digits;
+
+        if (*text == '%' && strncasecmp(text, "%2B", 3) != 0) {
+            text++;
+            continue;
+        }
+        text += *text == '+' ? 1 : 3;
+        digits = strspn(text, DIGITS);
+        if (digits >= MASK_MIN && digits <= MASK_MAX)
+            memset(text + MASK_FIRST, '*', digits - MASK_FIRST - MASK_LAST);
+        text += digits;
+    }
 }

@@ -17,4 +17,11 @@ bool e164_valid_sender(const char *text);
 /* True if `text` is an alphanumeric sender ID, as above. Such a sender can't send MMS. */
 bool e164_alphanumeric(const char *text);
 
+/*
+ * Masks phone numbers in any text, in place: of '+' (also as %2B, in URLs) and 7 to 15 digits the
+ * first three and the last two digits stay: +371******00. Digits without a '+', and longer runs of
+ * them, are no phone numbers.
+ */
+void e164_mask(char *text);
+
 #endif

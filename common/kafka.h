@@ -27,6 +27,7 @@ enum kafka_condition {
 
 struct kafka_consumer_options {
     const char *bootstrap_servers;
+    const char *client_id; /* what brokers, and who asks them for the group, call this member */
     const char *group;
     const char *topics; /* comma list; a name that begins with '^' is a regular expression */
     const struct config_pairs *properties; /* passed to librdkafka as they are */

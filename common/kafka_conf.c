@@ -133,6 +133,5 @@ void kafka_log_event(rd_kafka_event_t *event, struct said *said)
        that nothing was heard in. */
     warning = level <= 4 && strcmp(facility, "FAIL") != 0 && strcmp(facility, "SESSTMOUT") != 0 &&
               said_is_new(said, text);
-    log_variadic(warning ? LOG_WARN : LOG_DEBUG, "librdkafka", log_str("facility", facility),
-                 log_str("text", text), LOG_END);
+    log_news(warning, "librdkafka", log_str("facility", facility), log_str("text", text));
 }

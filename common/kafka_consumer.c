@@ -45,13 +45,28 @@ struct kafka_consumer {
     struct said said;      /* of what is wrong, since we were settled last */
 };
 
-static struct metric statistics_metric = {
-    "mms_kafka_statistics_total",
-    "counter",
-    "Statistics received from the Kafka client; they stop if its threads hang",
-    NULL,
-    0,
-    NULL};
+enum { STATISTICS, ASSIGNED, REBALANCES, DISCONNECTS, LAG };
+
+static struct metric metrics[] = {
+    [STATISTICS] = {.name = "mms_kafka_statistics_total",
+                    .type = "counter",
+                    .help = "Statistics received from the Kafka client, every 2 s; they stop if "
+                            "its threads hang"},
+    [ASSIGNED] = {.name = "mms_kafka_assigned_partitions",
+                  .type = "gauge",
+                  .help = "Partitions with events that this worker has"},
+    [REBALANCES] = {.name = "mms_kafka_assignments_total",
+                    .type = "counter",
+                    .help = "Times that this worker was given its share of the partitions"},
+    [DISCONNECTS] = {.name = "mms_kafka_disconnects_total",
+                     .type = "counter",
+                     .help = "Connections to brokers that ended (the consumer's)"},
+    [LAG] = {.name = "mms_kafka_consumer_lag_events",
+             .type = "gauge",
+             .absent = true,
+             .help = "Events in this worker's partitions that are not in PostgreSQL yet, as of the "
+                     "last fetch (nothing is fetched while PostgreSQL is away)"},
+};
 
 static void pump(struct kafka_consumer *consumer);
 
@@ -134,21 +149,61 @@ static bool member_is(const json_t *object, const char *name, const char *expect
     return value != NULL && strcmp(value, expected) == 0;
 }
 
+static int64_t member_integer(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+/* Behind what is stored; before anything is, behind what was committed, or all that there is. */
+static int64_t lag_of(const json_t *partition)
+{
+    int64_t lag = member_integer(partition, "consumer_lag_stored");
+    int64_t low = member_integer(partition, "lo_offset");
+
+    if (lag < 0)
+        lag = member_integer(partition, "consumer_lag");
+    if (lag < 0 && low >= 0)
+        lag = member_integer(partition, "hi_offset") - low;
+    return lag > 0 ? lag : 0;
+}
+
+static void note_lag(const json_t *statistics)
+{
+    const json_t *topic, *partition;
+    const char *name, *number;
+    int64_t lag = 0;
+
+    json_object_foreach(json_object_get(statistics, "topics"), name, topic)
+    {
+        json_object_foreach(json_object_get(topic, "partitions"), number, partition)
+        {
+            if (json_is_true(json_object_get(partition, "desired")) && number[0] != '-')
+                lag += lag_of(partition);
+        }
+    }
+    metrics[LAG].absent = false;
+    metrics[LAG].value = lag;
+}
+
 /* librdkafka tells its condition in the statistics alone: brokers' and the group's states. */
 static void read_statistics(struct kafka_consumer *consumer, const char *text)
 {
     json_t *statistics = NULL;
     const json_t *group, *broker;
     const char *name;
+    int64_t disconnects = 0;
     bool any_up = false;
 
-    statistics_metric.value++;
+    metrics[STATISTICS].value++;
     if (json_parse(text, strlen(text), &statistics, NULL, 0) != JSON_OK)
         return;
     json_object_foreach(json_object_get(statistics, "brokers"), name, broker)
     {
         any_up = any_up || member_is(broker, "state", "UP");
+        disconnects += member_integer(broker, "disconnects");
     }
+    metrics[DISCONNECTS].value = disconnects;
+    note_lag(statistics);
     group = json_object_get(statistics, "cgrp");
     if (!any_up)
         set_away(consumer);
@@ -179,7 +234,7 @@ static void take_error(struct kafka_consumer *consumer, rd_kafka_event_t *event)
         snprintf(consumer->unreachable, sizeof consumer->unreachable, "%.*s",
                  (int)(after != NULL ? after - text : (long)strlen(text)), text);
     /* librdkafka mends these by itself; a missing topic is looked for again and again. */
-    log_variadic(warning ? LOG_WARN : LOG_DEBUG, "Kafka consumer", log_str("error", text), LOG_END);
+    log_news(warning, "Kafka consumer", log_str("error", text));
 }
 
 static void take_commit(struct kafka_consumer *consumer, rd_kafka_event_t *event)
@@ -190,9 +245,8 @@ static void take_commit(struct kafka_consumer *consumer, rd_kafka_event_t *event
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR__NO_OFFSET)
         return;
     warning = said_is_new(&consumer->said, rd_kafka_event_error_string(event));
-    log_variadic(warning ? LOG_WARN : LOG_DEBUG,
-                 "offsets not committed; events may be read again, once each is kept",
-                 log_str("error", rd_kafka_event_error_string(event)), LOG_END);
+    log_news(warning, "offsets not committed; events may be read again, once each is kept",
+             log_str("error", rd_kafka_event_error_string(event)));
 }
 
 /* ---- rebalance ---- */
@@ -217,6 +271,7 @@ static void finish_revocation(struct kafka_consumer *consumer)
     /* What was gathered isn't stored; whoever gets the partitions reads it again. */
     pile_clear(&consumer->next);
     rd_kafka_assign(consumer->rk, NULL);
+    metrics[ASSIGNED].value = 0;
     log_info("partitions revoked");
 }
 
@@ -229,6 +284,8 @@ static void take_rebalance(struct kafka_consumer *consumer, rd_kafka_event_t *ev
         /* A partition that was paused when it was taken away is still paused when it comes back. */
         pause_all(consumer, consumer->hold);
         set_condition(consumer, KAFKA_SETTLED, NULL);
+        metrics[ASSIGNED].value = list->cnt;
+        metrics[REBALANCES].value++;
         log_info("partitions assigned", log_int("count", list->cnt));
         rd_kafka_event_destroy(event);
         return;
@@ -395,10 +452,13 @@ static rd_kafka_t *open_handle(const struct kafka_consumer_options *options, cha
                                size_t error_size)
 {
     const char *const own[] = {
-        "bootstrap.servers", options->bootstrap_servers, "group.id", options->group,
+        "bootstrap.servers", options->bootstrap_servers, "client.id", options->client_id,
+        "group.id", options->group,
         /* An offset is stored by us, once its event is in PostgreSQL; storing is not committing. */
         "enable.auto.offset.store", "false", "enable.auto.commit", "true",
         "auto.commit.interval.ms", "1000",
+        /* A dead worker's partitions go to the others within seconds (45 s as delivered). */
+        "session.timeout.ms", "10000",
         /* A new group begins at the beginning: nothing is lost. */
         "auto.offset.reset", "earliest", "partition.assignment.strategy", "range,roundrobin",
         /* Topics made later, or matching a pattern later, are found within this. */
@@ -446,7 +506,7 @@ struct kafka_consumer *kafka_consumer_open(struct event_base *base,
     consumer->options = *options;
     consumer->rk = rk;
     consumer->condition = KAFKA_UNSETTLED;
-    metrics_register(&statistics_metric);
+    metrics_register_all(metrics, sizeof metrics / sizeof metrics[0]);
     consumer->queue = rd_kafka_queue_get_consumer(rk);
     rd_kafka_set_log_queue(rk, consumer->queue);
     consumer->wake = kafka_wake_new(base, consumer->queue, on_wake, consumer, &consumer->wake_fd);

@@ -38,7 +38,7 @@ static void take_error(struct kafka_producer *producer, rd_kafka_event_t *event)
     bool warning =
         !kafka_is_unreachable(rd_kafka_event_error(event)) && said_is_new(&producer->said, text);
 
-    log_variadic(warning ? LOG_WARN : LOG_DEBUG, "Kafka producer", log_str("error", text), LOG_END);
+    log_news(warning, "Kafka producer", log_str("error", text));
 }
 
 static void take_event(struct kafka_producer *producer, rd_kafka_event_t *event)

@@ -6,6 +6,8 @@
 
 #include "buf.h"
 #include "clock.h"
+#include "e164.h"
+#include "flood.h"
 #include "json.h"
 
 /* A value is cut to this; a line has room for all of its fields. */
@@ -16,6 +18,10 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 static enum log_level least_level = LOG_INFO;
 static bool as_text = true;
+static bool show_phone_numbers;
+static struct flood flood;
+static void (*on_held)(void *arg);
+static void *on_held_arg;
 
 void log_configure(enum log_level level, bool text)
 {
@@ -73,23 +79,27 @@ static void add_text_field(struct buf *line, const struct log_field *field)
         add_quoted(line, field->string);
 }
 
-void log_write(enum log_level level, const char *message, const struct log_field *fields)
+static void begin_line(struct buf *line, enum log_level level, const char *message)
 {
     char now[CLOCK_TEXT_SIZE];
+
+    clock_format(clock_wall(), now);
+    if (as_text) {
+        buf_printf(line, "%s %-5s %s", now, level_names[level], message);
+        return;
+    }
+    buf_add_char(line, '{');
+    json_add_text(line, "time", now);
+    json_add_text(line, "level", level_names[level]);
+    json_add_text(line, "message", message);
+}
+
+static void write_line(enum log_level level, const char *message, const struct log_field *fields)
+{
     struct buf line;
 
-    if (!log_enabled(level))
-        return;
-    clock_format(clock_wall(), now);
     buf_init(&line, LINE_MAX_BYTES);
-    if (as_text) {
-        buf_printf(&line, "%s %-5s %s", now, level_names[level], message);
-    } else {
-        buf_add_char(&line, '{');
-        json_add_text(&line, "time", now);
-        json_add_text(&line, "level", level_names[level]);
-        json_add_text(&line, "message", message);
-    }
+    begin_line(&line, level, message);
     for (; fields->kind != LOG_FIELD_NONE; fields++) {
         if (fields->kind == LOG_FIELD_LEFT_OUT ||
             (fields->kind == LOG_FIELD_STRING && fields->string == NULL))
@@ -100,9 +110,70 @@ void log_write(enum log_level level, const char *message, const struct log_field
             add_json_field(&line, fields);
     }
     buf_add_string(&line, as_text ? "\n" : "}\n");
+    if (!show_phone_numbers)
+        e164_mask(line.data);
     /* One write() a line, so that lines of several processes on one pipe don't mix. */
     if (write(STDERR_FILENO, line.data, line.length) < 0) {
         /* Nobody reads our log. The work goes on. */
     }
     buf_release(&line);
+}
+
+void log_show_phone_numbers(void)
+{
+    show_phone_numbers = true;
+}
+
+void log_on_held(void (*held)(void *arg), void *arg)
+{
+    on_held = held;
+    on_held_arg = arg;
+}
+
+int64_t log_held_until(void)
+{
+    return flood_next_end(&flood);
+}
+
+void log_write_held(bool all)
+{
+    int64_t now = all ? CLOCK_FOREVER : clock_now();
+    struct flood_text ended;
+    char message[sizeof ended.text + 16];
+
+    while (flood_take_ended(&flood, now, &ended)) {
+        const struct log_field fields[] = {log_int("count", ended.held), LOG_END};
+
+        snprintf(message, sizeof message, "%s: repeated", ended.text);
+        write_line((enum log_level)ended.kind, message, fields);
+    }
+}
+
+/* Whether this line is too much of the same. */
+static bool is_held(enum log_level level, const char *message)
+{
+    bool none_before = log_held_until() == CLOCK_FOREVER;
+
+    if (!none_before)
+        log_write_held(false);
+    if (flood_admits(&flood, (int)level, message, clock_now()))
+        return false;
+    if (none_before && on_held != NULL)
+        on_held(on_held_arg);
+    return true;
+}
+
+void log_write(enum log_level level, const char *message, const struct log_field *fields)
+{
+    if (!log_enabled(level) || (level >= LOG_WARN && is_held(level, message)))
+        return;
+    write_line(level, message, fields);
+}
+
+void log_write_news(bool news, const char *message, const struct log_field *fields)
+{
+    enum log_level level = news ? LOG_WARN : LOG_DEBUG;
+
+    if (log_enabled(level))
+        write_line(level, message, fields);
 }

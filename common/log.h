@@ -9,6 +9,9 @@
  * A function either logs or returns its error, never both; the line is written where the decision
  * is made, and says what happens next.
  *
+ * Phone numbers are masked, whoever names them. Of a flood of equal warnings or errors (the message
+ * counts, not the fields) the first are written, and then how many there were (common/flood.h).
+ *
  *     log_info("destination parked", log_str("destination_id", id), log_int("seconds", 20));
  */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
@@ -48,8 +51,29 @@ bool log_level_parse(const char *name, enum log_level *ret_level);
 
 bool log_enabled(enum log_level level);
 
+/* Phone numbers are written as they are. */
+void log_show_phone_numbers(void);
+
+/*
+ * Writes the counts of what was held back whose time has come, or of all; to be called at the end,
+ * and when log_held_until() says so.
+ */
+void log_write_held(bool all);
+
+/* When that is to be done (monotonic); CLOCK_FOREVER: nothing is held back. */
+int64_t log_held_until(void);
+
+/* `held` is called when something is held back while nothing was. */
+void log_on_held(void (*held)(void *arg), void *arg);
+
 /* Writes one line; `fields` ends with a field of kind LOG_FIELD_NONE. */
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
+
+/*
+ * A warning of a condition whose words the caller bounds (said.h): if it is `news` it is written,
+ * however many there are; otherwise it is a line for debugging.
+ */
+void log_write_news(bool news, const char *message, const struct log_field *fields);
 
 #define LOG_END                \
     (struct log_field)         \
@@ -60,6 +84,8 @@ void log_write(enum log_level level, const char *message, const struct log_field
 #define log_info(...)  log_variadic(LOG_INFO, __VA_ARGS__, LOG_END)
 #define log_warn(...)  log_variadic(LOG_WARN, __VA_ARGS__, LOG_END)
 #define log_error(...) log_variadic(LOG_ERROR, __VA_ARGS__, LOG_END)
+#define log_news(news, message, ...) \
+    log_write_news(news, message, (const struct log_field[]){__VA_ARGS__, LOG_END})
 #define log_variadic(level, message, ...) \
     log_write(level, message, (const struct log_field[]){__VA_ARGS__})
 

@@ -61,8 +61,9 @@ struct pg {
     struct pg_options options;
     enum state state;
     PGconn *conn;
-    unsigned failures; /* connections in a row that were of no use */
-    bool doubted;      /* the last unit failed for no fault of its own: has yet to be of use */
+    int64_t connections; /* made so far */
+    unsigned failures;   /* connections in a row that were of no use */
+    bool doubted;        /* the last unit failed for no fault of its own: has yet to be of use */
     struct pg_unit *greeting;
     struct pg_unit *first;
     struct pg_unit **last;
@@ -394,6 +395,7 @@ static void trust(struct pg *pg)
 static void come_up(struct pg *pg)
 {
     pg->state = IDLE;
+    pg->connections++;
     event_del(pg->timer);
     if (pg->doubted)
         arm_timer(pg, TRUST_AFTER);
@@ -624,6 +626,11 @@ void pg_close(struct pg *pg)
 bool pg_is_up(const struct pg *pg)
 {
     return pg->state >= IDLE;
+}
+
+int64_t pg_connections(const struct pg *pg)
+{
+    return pg->connections;
 }
 
 size_t pg_pending(const struct pg *pg)

@@ -78,6 +78,9 @@ void pg_close(struct pg *pg);
 
 bool pg_is_up(const struct pg *pg);
 
+/* How many connections it has made: the first, and one for each time that it connected again. */
+int64_t pg_connections(const struct pg *pg);
+
 /* Units waiting or under way. */
 size_t pg_pending(const struct pg *pg);
 

@@ -79,8 +79,9 @@ static bool succeeded(struct accounts *accounts, const struct pg_reply *reply)
     accounts->pause_until =
         clock_now() + backoff_exponential(INTERVAL, PAUSE_MAX, accounts->failures++);
     /* That a connection was lost has been said by who keeps it. */
-    if (reply->status == PG_FAILED && said_is_new(&accounts->said, reply->message))
-        log_warn("cannot read the auth tokens of destinations, trying again",
+    if (reply->status == PG_FAILED)
+        log_news(said_is_new(&accounts->said, reply->message),
+                 "cannot read the auth tokens of destinations, trying again",
                  log_str("error", reply->message));
     return false;
 }

@@ -34,14 +34,15 @@
 
 enum result { TAKEN, REFUSED, MALFORMED, FOREIGN, BUSY };
 
-#define CALLBACKS \
-    "mms_callbacks_total", "counter", "Status callbacks of Twilio, by what became of them"
+#define CALLBACKS                                     \
+    .name = "mms_callbacks_total", .type = "counter", \
+    .help = "Status callbacks of Twilio, by what became of them"
 
 /* In the order of enum result. */
 static struct metric result_metrics[] = {
-    {CALLBACKS, "result=\"taken\"", 0, NULL},     {CALLBACKS, "result=\"refused\"", 0, NULL},
-    {CALLBACKS, "result=\"malformed\"", 0, NULL}, {CALLBACKS, "result=\"foreign\"", 0, NULL},
-    {CALLBACKS, "result=\"busy\"", 0, NULL},
+    {CALLBACKS, .labels = {"result", "taken"}},     {CALLBACKS, .labels = {"result", "refused"}},
+    {CALLBACKS, .labels = {"result", "malformed"}}, {CALLBACKS, .labels = {"result", "foreign"}},
+    {CALLBACKS, .labels = {"result", "busy"}},
 };
 
 struct callback {
@@ -348,8 +349,7 @@ struct callback *callback_open(const struct callback_options *options, char *err
 {
     struct callback *callback = mem_zalloc(sizeof *callback);
 
-    for (size_t i = 0; i < sizeof result_metrics / sizeof result_metrics[0]; i++)
-        metrics_register(&result_metrics[i]);
+    metrics_register_all(result_metrics, sizeof result_metrics / sizeof result_metrics[0]);
     callback->options = *options;
     callback->url = without_query(options->url);
     open_server(callback);

@@ -51,6 +51,11 @@ static bool listed(const char *name, const char *const *list, size_t count)
 
 #define LISTED(name, list) listed(name, list, sizeof(list) / sizeof((list)[0]))
 
+bool destination_has_field(const char *field)
+{
+    return LISTED(field, known_fields) || options_has_field(field);
+}
+
 static bool judge_names(struct judge *judge, const json_t *config)
 {
     const json_t *value;
@@ -58,7 +63,7 @@ static bool judge_names(struct judge *judge, const json_t *config)
 
     json_object_foreach((json_t *)config, name, value)
     {
-        if (json_is_null(value) || LISTED(name, known_fields) || options_has_field(name))
+        if (json_is_null(value) || destination_has_field(name))
             continue;
         snprintf(judge->why, judge->size,
                  "config.%.*s: no such field, expected those of destination.schema.json",

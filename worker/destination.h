@@ -31,6 +31,9 @@ struct destination {
 bool destination_parse(const char *type, const char *config, struct destination *ret_destination,
                        char *why, size_t why_size);
 
+/* Whether a config may have this field. */
+bool destination_has_field(const char *field);
+
 /* Wipes the secrets and frees the rest. */
 void destination_release(struct destination *destination);
 

@@ -26,14 +26,43 @@ struct evidence {
     size_t pending;
 };
 
-#define ATTEMPTS "mms_attempts_total", "counter", "Attempts by outcome"
+#define ATTEMPTS                                                                               \
+    .name = "mms_attempts_total", .type = "counter",                                           \
+    .help = "Attempts whose evidence is stored, by outcome; what a lookup finds out later of " \
+            "unknown ones is in mms_lookups_total"
 
 /* In the order of enum outcome. */
 static struct metric outcome_metrics[] = {
-    {ATTEMPTS, "outcome=\"accepted\"", 0, NULL}, {ATTEMPTS, "outcome=\"retry\"", 0, NULL},
-    {ATTEMPTS, "outcome=\"failed\"", 0, NULL},   {ATTEMPTS, "outcome=\"unknown\"", 0, NULL},
-    {ATTEMPTS, "outcome=\"expired\"", 0, NULL},
+    {ATTEMPTS, .labels = {"outcome", "accepted"}}, {ATTEMPTS, .labels = {"outcome", "retry"}},
+    {ATTEMPTS, .labels = {"outcome", "failed"}},   {ATTEMPTS, .labels = {"outcome", "unknown"}},
+    {ATTEMPTS, .labels = {"outcome", "expired"}},
 };
+
+#define ENDED                                                                                     \
+    .name = "mms_deliveries_ended_total", .type = "counter",                                      \
+    .help = "Deliveries that have ended, by state; one that was held to be failed and turns out " \
+            "to be accepted counts as both"
+
+static struct metric ended_metrics[] = {
+    {ENDED, .labels = {"state", "accepted"}},
+    {ENDED, .labels = {"state", "failed"}},
+    {ENDED, .labels = {"state", "expired"}},
+};
+static struct metric waiting_metric = {
+    .name = "mms_evidence_waiting",
+    .type = "gauge",
+    .help =
+        "Attempts, resolutions and slots that are gathered for, or on their way to, PostgreSQL"};
+
+static void count(const struct delivery *delivery)
+{
+    if (batch_kind_of(delivery) == BATCH_ATTEMPT)
+        outcome_metrics[delivery->verdict.outcome].value++;
+    for (size_t i = 0; i < sizeof ended_metrics / sizeof ended_metrics[0]; i++) {
+        if (strcmp(delivery->state, ended_metrics[i].labels[1]) == 0)
+            ended_metrics[i].value++;
+    }
+}
 
 static void set_linger(struct evidence *evidence, int64_t took)
 {
@@ -126,12 +155,15 @@ static void batch_end(struct batch *batch, const struct pg_reply *reply)
     int attempt_row = 0, resolution_row = 0;
 
     evidence->pending -= batch->slot_count + batch->delivery_count;
+    waiting_metric.value = (int64_t)evidence->pending;
     for (size_t i = 0; i < batch->delivery_count; i++) {
         struct delivery *delivery = batch->deliveries[i];
         bool publish = batch_kind_of(delivery) == BATCH_RESOLUTION
                            ? may_publish(delivery, resolutions, &resolution_row)
                            : may_publish(delivery, attempts, &attempt_row);
 
+        if (delivery->stands)
+            count(delivery);
         evidence->options.committed(evidence->options.arg, delivery, publish);
     }
     batch_free(batch);
@@ -235,7 +267,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static struct batch *gather(struct evidence *evidence)
 {
-    evidence->pending++;
+    waiting_metric.value = (int64_t)++evidence->pending;
     if (evidence->gathering == NULL)
         evidence->gathering = batch_new(evidence);
     return evidence->gathering;
@@ -266,7 +298,6 @@ static void add_delivery(struct evidence *evidence, struct delivery *delivery)
 
 void evidence_attempt(struct evidence *evidence, struct delivery *delivery)
 {
-    outcome_metrics[delivery->verdict.outcome].value++;
     add_delivery(evidence, delivery);
 }
 
@@ -294,8 +325,9 @@ struct evidence *evidence_open(const struct evidence_options *options)
     evidence->options = *options;
     evidence->linger = LINGER;
     evidence->timer = evtimer_new(options->base, on_timer, evidence);
-    for (size_t i = 0; i < sizeof outcome_metrics / sizeof outcome_metrics[0]; i++)
-        metrics_register(&outcome_metrics[i]);
+    metrics_register_all(outcome_metrics, sizeof outcome_metrics / sizeof outcome_metrics[0]);
+    metrics_register_all(ended_metrics, sizeof ended_metrics / sizeof ended_metrics[0]);
+    metrics_register(&waiting_metric);
     return evidence;
 }
 

@@ -34,19 +34,26 @@ struct health {
     struct evhttp *server;
     struct visitors *visitors;
     char reasons[HEALTH_PARTS][256]; /* "" if the part is there */
+    int64_t since[HEALTH_PARTS];     /* wall clock: when it went away */
     struct said said[HEALTH_PARTS];  /* since it was there last */
 };
 
-static struct metric ready_metric = {
-    "mms_worker_ready", "gauge", "1 if everything the worker depends on is there", NULL, 0, NULL};
+static struct metric ready_metric = {.name = "mms_worker_ready",
+                                     .type = "gauge",
+                                     .help = "1 if everything the worker depends on is there"};
 
-static void reply(struct evhttp_request *request, int status, const char *text)
+/* In the order of enum health_part. */
+static struct metric part_metrics[HEALTH_PARTS];
+
+#define PLAIN   "text/plain; charset=utf-8"
+#define METRICS "text/plain; version=0.0.4; charset=utf-8"
+
+static void reply(struct evhttp_request *request, int status, const char *type, const char *text)
 {
     struct evbuffer *body = evbuffer_new();
 
     evbuffer_add(body, text, strlen(text));
-    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type",
-                      "text/plain; version=0.0.4; charset=utf-8");
+    evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", type);
     evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
     evhttp_send_reply(request, status, NULL, body);
     evbuffer_free(body);
@@ -55,7 +62,17 @@ static void reply(struct evhttp_request *request, int status, const char *text)
 static void on_healthz(struct evhttp_request *request, void *arg)
 {
     (void)arg;
-    reply(request, 200, "ok\n");
+    reply(request, 200, PLAIN, "ok\n");
+}
+
+/* A line of /readyz: what isn't there, why, since when. */
+static void describe(const struct health *health, int part, struct buf *text)
+{
+    char since[CLOCK_TEXT_SIZE];
+
+    buf_printf(text, "%s: %s (since %s, %lld s)\n", part_names[part], health->reasons[part],
+               clock_format(health->since[part], since),
+               (long long)((clock_wall() - health->since[part]) / CLOCK_SECOND));
 }
 
 static void on_readyz(struct evhttp_request *request, void *arg)
@@ -66,11 +83,11 @@ static void on_readyz(struct evhttp_request *request, void *arg)
     buf_init(&text, 4096);
     for (int i = 0; i < HEALTH_PARTS; i++) {
         if (health->reasons[i][0] != '\0')
-            buf_printf(&text, "%s: %s\n", part_names[i], health->reasons[i]);
+            describe(health, i, &text);
     }
     if (text.length == 0)
         buf_add_string(&text, "ok\n");
-    reply(request, health_is_ready(health) ? 200 : 503, text.data);
+    reply(request, health_is_ready(health) ? 200 : 503, PLAIN, text.data);
     buf_release(&text);
 }
 
@@ -81,14 +98,33 @@ static void on_metrics(struct evhttp_request *request, void *arg)
     (void)arg;
     buf_init(&text, METRICS_MAX_BYTES);
     metrics_write(&text);
-    reply(request, 200, text.data != NULL ? text.data : "");
+    reply(request, 200, METRICS, text.data != NULL ? text.data : "");
     buf_release(&text);
 }
 
 static void on_other(struct evhttp_request *request, void *arg)
 {
     (void)arg;
-    reply(request, 404, "not found: there are /healthz, /readyz and /metrics\n");
+    reply(request, 404, PLAIN, "not found: there are /healthz, /readyz and /metrics\n");
+}
+
+static void begin_parts(struct health *health)
+{
+    for (int i = 0; i < HEALTH_PARTS; i++) {
+        bool tried = i == HEALTH_TWILIO || i == HEALTH_STOPPING;
+
+        snprintf(health->reasons[i], sizeof health->reasons[i], "%s", tried ? "" : "not tried yet");
+        health->since[i] = clock_wall();
+        part_metrics[i] = (struct metric){
+            .name = "mms_part_ready",
+            .type = "gauge",
+            .help = "1 if this part of what the worker depends on is there; /readyz says why not",
+            .labels = {"part", part_names[i]},
+            .value = tried};
+        if (i != HEALTH_STOPPING)
+            metrics_register(&part_metrics[i]);
+    }
+    metrics_register(&ready_metric);
 }
 
 struct health *health_open(struct event_base *base, const char *listen, char *error,
@@ -97,11 +133,7 @@ struct health *health_open(struct event_base *base, const char *listen, char *er
     struct health *health = mem_zalloc(sizeof *health);
     struct evhttp_bound_socket *socket;
 
-    for (int i = 0; i < HEALTH_PARTS; i++)
-        snprintf(health->reasons[i], sizeof health->reasons[i], "not tried yet");
-    health->reasons[HEALTH_TWILIO][0] = '\0';
-    health->reasons[HEALTH_STOPPING][0] = '\0';
-    metrics_register(&ready_metric);
+    begin_parts(health);
     health->server = evhttp_new(base);
     evhttp_set_allowed_methods(health->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
     evhttp_set_max_headers_size(health->server, REQUEST_MAX_BYTES);
@@ -146,16 +178,18 @@ void health_set(struct health *health, enum health_part part, const char *reason
 
     if (strcmp(held, reason != NULL ? reason : "") == 0)
         return;
+    if (held[0] == '\0')
+        health->since[part] = clock_wall();
     snprintf(held, sizeof health->reasons[part], "%s", reason != NULL ? reason : "");
     ready_metric.value = health_is_ready(health);
+    part_metrics[part].value = reason == NULL;
     if (part == HEALTH_STOPPING)
         return;
     if (reason == NULL) {
         said_forget(&health->said[part]);
         log_info("ready", log_str("part", part_names[part]));
     } else {
-        log_variadic(said_is_new(&health->said[part], reason) ? LOG_WARN : LOG_DEBUG,
-                     "not ready, trying again", log_str("part", part_names[part]),
-                     log_str("reason", reason), LOG_END);
+        log_news(said_is_new(&health->said[part], reason), "not ready, trying again",
+                 log_str("part", part_names[part]), log_str("reason", reason));
     }
 }

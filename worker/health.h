@@ -7,8 +7,10 @@
 
 /*
  * What the worker depends on, and whether it is there: each change is one log line (another reason
- * of a part that isn't there is one as well, the first time), and /readyz says so to who asks. Also
- * serves /healthz (the loop turns) and /metrics.
+ * of a part that isn't there is one as well, the first time), and /readyz says so to who asks: a
+ * line for each part that isn't there, with the reason and since when. Also serves /metrics and
+ * /healthz. All answers come from the worker's one loop: that /healthz answers at all says that it
+ * turns. A loop that hangs can't say so; who probes takes no answer within a time limit for red.
  */
 struct health;
 

@@ -34,16 +34,38 @@ struct intake {
     bool stopped;
 };
 
-static struct metric read_metric = {"mms_events_read_total",
-                                    "counter",
-                                    "Events read from Kafka, repeated ones included",
-                                    NULL,
-                                    0,
-                                    NULL};
+static struct metric read_metric = {.name = "mms_events_read_total",
+                                    .type = "counter",
+                                    .help = "Events read from Kafka, repeated ones included"};
 static struct metric taken_metric = {
-    "mms_events_taken_total", "counter", "Events that became deliveries", NULL, 0, NULL};
-static struct metric rejected_metric = {
-    "mms_events_rejected_total", "counter", "Events rejected", NULL, 0, NULL};
+    .name = "mms_events_taken_total", .type = "counter", .help = "Events that became deliveries"};
+#define REJECTED                                            \
+    .name = "mms_events_rejected_total", .type = "counter", \
+    .help = "Events that can't become deliveries, by reason"
+
+/* All reasons that event.c, this file and intake.sql give. */
+static struct metric rejected_metrics[] = {
+    {REJECTED, .labels = {"reason", "NOT_UTF8"}},
+    {REJECTED, .labels = {"reason", "NOT_JSON"}},
+    {REJECTED, .labels = {"reason", "NOT_AN_OBJECT"}},
+    {REJECTED, .labels = {"reason", "TOMBSTONE"}},
+    {REJECTED, .labels = {"reason", "TOO_LARGE"}},
+    {REJECTED, .labels = {"reason", "TOO_DEEP"}},
+    {REJECTED, .labels = {"reason", "DUPLICATE_KEY"}},
+    {REJECTED, .labels = {"reason", "NUMBER_OUT_OF_RANGE"}},
+    {REJECTED, .labels = {"reason", "NUL_CHARACTER"}},
+    {REJECTED, .labels = {"reason", "EVENT_ID_INVALID"}},
+    {REJECTED, .labels = {"reason", "DESTINATION_ID_INVALID"}},
+    {REJECTED, .labels = {"reason", "CONNECTION_ID_INVALID"}},
+    {REJECTED, .labels = {"reason", "OCCURRED_AT_INVALID"}},
+    {REJECTED, .labels = {"reason", "RETRY_INVALID"}},
+    {REJECTED, .labels = {"reason", "DESTINATION_UNKNOWN"}},
+    {REJECTED, .labels = {"reason", "DESTINATION_TYPE"}},
+    {REJECTED, .labels = {"reason", "REFUSED_BY_DATABASE"}},
+};
+static struct metric in_hand_metric = {.name = "mms_intake_events_in_hand",
+                                       .type = "gauge",
+                                       .help = "Events of the batch on its way to PostgreSQL"};
 
 static void submit(struct intake *intake, int from, int to, bool refused);
 
@@ -171,8 +193,8 @@ static void batch_done(struct intake *intake)
 {
     intake->messages = NULL;
     kafka_consumer_done(intake->consumer);
+    in_hand_metric.value = 0;
     taken_metric.value += intake->taken;
-    rejected_metric.value += intake->rejected;
     intake->options.taken(intake->options.arg, intake->taken, intake->rejected);
 }
 
@@ -193,15 +215,32 @@ static void split(const struct range *range, const struct pg_reply *reply)
     submit(range->intake, range->from, range->to, true);
 }
 
+static void add_rejections(struct intake *intake, const char *reason, int64_t count)
+{
+    intake->rejected += count;
+    for (size_t i = 0; i < sizeof rejected_metrics / sizeof rejected_metrics[0]; i++) {
+        if (strcmp(reason, rejected_metrics[i].labels[1]) == 0)
+            rejected_metrics[i].value += count;
+    }
+}
+
+/* The columns of intake.sql's only row. */
+enum stored_column { S_TAKEN, S_DESTINATION_UNKNOWN, S_DESTINATION_TYPE };
+
 static void count_stored(const struct range *range, PGresult *const *results)
 {
     struct intake *intake = range->intake;
 
-    if (range->has_rejected)
-        intake->rejected += atoll(PQcmdTuples(*results++));
+    if (range->has_rejected) {
+        for (int row = 0; row < PQntuples(results[0]); row++)
+            add_rejections(intake, pg_text(results[0], row, 0), 1);
+        results++;
+    }
     if (range->has_events) {
-        intake->taken += pg_int8(results[0], 0, 0);
-        intake->rejected += pg_int8(results[0], 0, 1);
+        intake->taken += pg_int8(results[0], 0, S_TAKEN);
+        add_rejections(intake, "DESTINATION_UNKNOWN",
+                       pg_int8(results[0], 0, S_DESTINATION_UNKNOWN));
+        add_rejections(intake, "DESTINATION_TYPE", pg_int8(results[0], 0, S_DESTINATION_TYPE));
     }
 }
 
@@ -286,6 +325,7 @@ static void on_batch(void *arg, rd_kafka_message_t *const *messages, int count)
     struct intake *intake = arg;
 
     read_metric.value += count;
+    in_hand_metric.value = count;
     intake->messages = messages;
     intake->taken = intake->rejected = 0;
     submit(intake, 0, count, false);
@@ -319,6 +359,7 @@ struct intake *intake_open(const struct intake_options *options, char *error, si
 {
     struct intake *intake = mem_zalloc(sizeof *intake);
     const struct kafka_consumer_options consumer = {.bootstrap_servers = options->bootstrap_servers,
+                                                    .client_id = options->worker,
                                                     .group = options->group,
                                                     .topics = options->topics,
                                                     .properties = options->properties,
@@ -336,7 +377,8 @@ struct intake *intake_open(const struct intake_options *options, char *error, si
     }
     metrics_register(&read_metric);
     metrics_register(&taken_metric);
-    metrics_register(&rejected_metric);
+    metrics_register_all(rejected_metrics, sizeof rejected_metrics / sizeof rejected_metrics[0]);
+    metrics_register(&in_hand_metric);
     return intake;
 }
 

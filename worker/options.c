@@ -186,7 +186,7 @@ bool options_parse(const json_t *config, struct options *ret_options, char *why,
             return false;
         }
         ret_options->list[ret_options->count++] =
-            (struct option){.name = rules[i].name, .value = text};
+            (struct twilio_option){.name = rules[i].name, .value = text};
     }
     /* The domain of short links belongs to a service. */
     if (is_true(ret_options, "ShortenUrls") &&

@@ -14,14 +14,14 @@
  */
 #define OPTIONS_MAX 11
 
-struct option {
+struct twilio_option {
     const char *name; /* Twilio's: "ValidityPeriod". Static */
     char *value;      /* as it goes on the wire. Owned */
 };
 
 /* In a fixed order, whatever the order of the config. */
 struct options {
-    struct option list[OPTIONS_MAX];
+    struct twilio_option list[OPTIONS_MAX];
     int count;
 };
 

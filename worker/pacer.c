@@ -9,6 +9,7 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "sql.h"
+#include "worker/attempt_log.h"
 #include "worker/opt_outs.h"
 #include "worker/pace.h"
 
@@ -66,22 +67,16 @@ struct pacer {
     int undoing;       /* claims whose answer was lost */
 };
 
-static struct metric claims_metric = {"mms_claims_total",
-                                      "counter",
-                                      "Claims made (queries for deliveries that are due)",
-                                      NULL,
-                                      0,
-                                      NULL};
+static struct metric claims_metric = {.name = "mms_claims_total",
+                                      .type = "counter",
+                                      .help = "Claims made (queries for deliveries that are due)"};
 static struct metric claimed_metric = {
-    "mms_claimed_deliveries_total", "counter", "Deliveries claimed", NULL, 0, NULL};
-static struct metric polls_metric = {"mms_polls_total",
-                                     "counter",
-                                     "Polls made (queries for whether anything is due)",
-                                     NULL,
-                                     0,
-                                     NULL};
+    .name = "mms_claimed_deliveries_total", .type = "counter", .help = "Deliveries claimed"};
+static struct metric polls_metric = {.name = "mms_polls_total",
+                                     .type = "counter",
+                                     .help = "Polls made (queries for whether anything is due)"};
 static struct metric live_metric = {
-    "mms_live_deliveries", "gauge", "Deliveries in this worker's hands", NULL, 0, NULL};
+    .name = "mms_live_deliveries", .type = "gauge", .help = "Deliveries in this worker's hands"};
 
 static void claim(struct pacer *pacer);
 static void poll_due(struct pacer *pacer);
@@ -230,12 +225,7 @@ static void refuse(struct pacer *pacer, struct delivery *delivery)
 
     delivery->finished_at = db_clock_earliest(clock, now);
     delivery_settle(delivery, db_clock_latest(clock, now));
-    log_warn("attempt", log_str("event_id", delivery->event_id),
-             log_str("destination_id", delivery->destination_id),
-             log_int("attempt", delivery->attempt),
-             log_str("outcome", outcome_name(delivery->verdict.outcome)),
-             log_str("reason", delivery->verdict.reason),
-             log_str("error", delivery->verdict.error_message));
+    attempt_log(delivery, NULL);
     evidence_slot(pacer->options.evidence, delivery->destination_id, delivery->reserved_until,
                   delivery->slot_at);
     evidence_attempt(pacer->options.evidence, delivery);

@@ -50,14 +50,16 @@ struct asking {
     struct asking *prev, *next;
 };
 
-#define POLLS "mms_status_polls_total", "counter", "Messages asked for at Twilio, by how that went"
+#define POLLS                                            \
+    .name = "mms_status_polls_total", .type = "counter", \
+    .help = "Messages asked for at Twilio, by how that went"
 
 enum poll_result { POLL_ANSWERED, POLL_FAILED };
 
 /* In the order of enum poll_result. */
 static struct metric result_metrics[] = {
-    {POLLS, "result=\"answered\"", 0, NULL},
-    {POLLS, "result=\"failed\"", 0, NULL},
+    {POLLS, .labels = {"result", "answered"}},
+    {POLLS, .labels = {"result", "failed"}},
 };
 
 static void arm(struct poll *poll, int64_t interval)
@@ -290,8 +292,7 @@ struct poll *poll_open(const struct poll_options *options)
     if (poll->interval > INTERVAL_MAX)
         poll->interval = INTERVAL_MAX;
     poll->timer = evtimer_new(options->base, on_timer, poll);
-    for (size_t i = 0; i < sizeof result_metrics / sizeof result_metrics[0]; i++)
-        metrics_register(&result_metrics[i]);
+    metrics_register_all(result_metrics, sizeof result_metrics / sizeof result_metrics[0]);
     if (options->rate > 0)
         arm(poll, poll->interval);
     return poll;

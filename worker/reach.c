@@ -29,14 +29,13 @@ struct reach {
     unsigned probes;
 };
 
-static struct metric reachable_metric = {
-    "mms_twilio_reachable", "gauge", "0 while this worker can't connect to Twilio", NULL, 1, NULL};
-static struct metric probes_metric = {"mms_twilio_probes_total",
-                                      "counter",
-                                      "Probes whether Twilio can be reached again",
-                                      NULL,
-                                      0,
-                                      NULL};
+static struct metric reachable_metric = {.name = "mms_twilio_reachable",
+                                         .type = "gauge",
+                                         .help = "0 while this worker can't connect to Twilio",
+                                         .value = 1};
+static struct metric probes_metric = {.name = "mms_twilio_probes_total",
+                                      .type = "counter",
+                                      .help = "Probes whether Twilio can be reached again"};
 
 static void arm(struct reach *reach)
 {

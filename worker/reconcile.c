@@ -52,23 +52,23 @@ struct reconcile {
     bool stopped;
 };
 
-#define LOOKUPS "mms_lookups_total", "counter", "Unknown attempts that were looked up, by finding"
+#define LOOKUPS                                     \
+    .name = "mms_lookups_total", .type = "counter", \
+    .help = "Unknown attempts that were looked up, by finding"
 
 enum finding { FINDING_FOUND, FINDING_ABSENT, FINDING_AGAIN, FINDING_GIVEN_UP };
 
 /* In the order of enum finding. */
 static struct metric finding_metrics[] = {
-    {LOOKUPS, "finding=\"found\"", 0, NULL},
-    {LOOKUPS, "finding=\"absent\"", 0, NULL},
-    {LOOKUPS, "finding=\"undecided\"", 0, NULL},
-    {LOOKUPS, "finding=\"given_up\"", 0, NULL},
+    {LOOKUPS, .labels = {"finding", "found"}},
+    {LOOKUPS, .labels = {"finding", "absent"}},
+    {LOOKUPS, .labels = {"finding", "undecided"}},
+    {LOOKUPS, .labels = {"finding", "given_up"}},
 };
-static struct metric lost_metric = {"mms_deliveries_taken_over_total",
-                                    "counter",
-                                    "Deliveries whose worker was lost; they are unknown then",
-                                    NULL,
-                                    0,
-                                    NULL};
+static struct metric lost_metric = {.name = "mms_deliveries_taken_over_total",
+                                    .type = "counter",
+                                    .help =
+                                        "Deliveries whose worker was lost; they are unknown then"};
 
 static void arm(struct reconcile *reconcile, int64_t delay)
 {
@@ -455,8 +455,7 @@ struct reconcile *reconcile_open(const struct reconcile_options *options)
                                   .ended = on_ended,
                                   .arg = reconcile};
     reconcile->timer = evtimer_new(options->base, on_timer, reconcile);
-    for (size_t i = 0; i < sizeof finding_metrics / sizeof finding_metrics[0]; i++)
-        metrics_register(&finding_metrics[i]);
+    metrics_register_all(finding_metrics, sizeof finding_metrics / sizeof finding_metrics[0]);
     metrics_register(&lost_metric);
     arm(reconcile, CLOCK_SECOND);
     return reconcile;

@@ -21,14 +21,18 @@ struct results {
     bool hold, stopped;
 };
 
-static struct metric published_metric = {
-    "mms_results_published_total", "counter", "Results that the brokers have", NULL, 0, NULL};
-static struct metric failed_metric = {"mms_results_publish_failures_total",
-                                      "counter",
-                                      "Records that could not be published; the sweep repeats them",
-                                      NULL,
-                                      0,
-                                      NULL};
+static struct metric published_metric = {.name = "mms_results_published_total",
+                                         .type = "counter",
+                                         .help = "Results that the brokers have"};
+static struct metric failed_metric = {
+    .name = "mms_results_publish_failures_total",
+    .type = "counter",
+    .help = "Records that could not be published; the sweep repeats them"};
+
+static struct metric in_flight_metric = {
+    .name = "mms_results_in_flight",
+    .type = "gauge",
+    .help = "Records handed to the Kafka producer that the brokers haven't confirmed yet"};
 
 /* ---- records ---- */
 
@@ -196,6 +200,13 @@ bool results_is_idle(const struct results *results)
 
 /* ---- opening and closing ---- */
 
+static void update(void *arg)
+{
+    const struct results *results = arg;
+
+    in_flight_metric.value = (int64_t)kafka_producer_pending(results->producer);
+}
+
 struct results *results_open(const struct results_options *options, char *error, size_t error_size)
 {
     struct results *results = mem_zalloc(sizeof *results);
@@ -214,6 +225,8 @@ struct results *results_open(const struct results_options *options, char *error,
     results->marks = marks_open(options->base, options->pg);
     metrics_register(&published_metric);
     metrics_register(&failed_metric);
+    metrics_register(&in_flight_metric);
+    metrics_on_write(update, results);
     return results;
 }
 

@@ -13,7 +13,9 @@
 #include "common/http.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
 #include "common/pg.h"
+#include "common/url.h"
 #include "worker/accounts.h"
 #include "worker/callback.h"
 #include "worker/evidence.h"
@@ -27,7 +29,9 @@
 #include "worker/results.h"
 #include "worker/schema.h"
 #include "worker/sender.h"
+#include "worker/statistics.h"
 #include "worker/statuses.h"
+#include "worker/vitals.h"
 
 /* Deliveries in one worker's hands at a time, and connections to Twilio. Bounds memory. */
 #define LIVE_MAX 2000
@@ -42,6 +46,7 @@ struct worker {
     char *name;
     struct event_base *base;
     struct health *health;
+    struct statistics *statistics;
     struct pg *intake_pg, *pacer_pg, *evidence_pg;
     struct db_clock clock;
     struct http *http;
@@ -59,6 +64,7 @@ struct worker {
     struct callback *callback;
     struct event *on_term, *on_int;
     struct event *stop_timer;
+    struct event *log_timer; /* lines that are held back are counted then */
     bool stopping;
     bool failed;
     int64_t stop_by;    /* for what is in flight */
@@ -240,6 +246,66 @@ static bool has_room_for_status(void *arg)
     return statuses_has_room(worker->statuses);
 }
 
+/* ---- the log ---- */
+
+static void on_held(void *arg)
+{
+    struct worker *worker = arg;
+    struct timeval delay = to_timeval(log_held_until() - clock_now());
+
+    event_add(worker->log_timer, &delay);
+}
+
+static void on_log_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    log_write_held(false);
+    if (log_held_until() != CLOCK_FOREVER)
+        on_held(arg);
+}
+
+static void on_libevent_log(int severity, const char *text)
+{
+    static const enum log_level levels[] = {
+        [EVENT_LOG_DEBUG] = LOG_DEBUG,
+        [EVENT_LOG_MSG] = LOG_INFO,
+        [EVENT_LOG_WARN] = LOG_WARN,
+        [EVENT_LOG_ERR] = LOG_ERROR,
+    };
+
+    log_variadic(levels[severity], "libevent", log_str("text", text), LOG_END);
+}
+
+static void open_log(struct worker *worker)
+{
+    if (worker->settings->log_phone_numbers)
+        log_show_phone_numbers();
+    event_set_log_callback(on_libevent_log);
+    worker->log_timer = evtimer_new(worker->base, on_log_timer, worker);
+    log_on_held(on_held, worker);
+}
+
+static void close_log(struct worker *worker)
+{
+    log_write_held(true);
+    log_on_held(NULL, NULL);
+    event_free(worker->log_timer);
+}
+
+/* Twilio calls back from the internet, unless it is a simulator. */
+static void warn_of_callback_url(const struct settings *settings)
+{
+    const char *url = settings->status_callback_url;
+    char why[128], unused[128];
+
+    if (url[0] == '\0' || url_public(url, why, sizeof why) ||
+        !url_public(settings->twilio_base_url, unused, sizeof unused))
+        return;
+    log_warn("Twilio will hardly reach MMS_STATUS_CALLBACK_URL: it is called from the internet",
+             log_str("reason", why));
+}
+
 /* ---- wiring ---- */
 
 /* Unique enough for people; what protects a delivery is its lease and attempt, not this name. */
@@ -263,6 +329,7 @@ static struct pg *open_pg(struct worker *worker, const char *room)
     struct pg *pg = pg_open(worker->base, &options);
 
     free(name);
+    vitals_add_connection(pg, room);
     return pg;
 }
 
@@ -473,7 +540,10 @@ static void close_all(struct worker *worker)
         event_free(worker->on_int);
         event_free(worker->stop_timer);
     }
+    statistics_close(worker->statistics);
     health_close(worker->health);
+    metrics_reset();
+    close_log(worker);
     event_base_free(worker->base);
     free(worker->name);
     libevent_global_shutdown();
@@ -489,9 +559,13 @@ int run_worker(const struct settings *settings)
     raise_descriptor_limit();
     curl_global_init(CURL_GLOBAL_DEFAULT); /* before librdkafka's threads */
     worker.base = open_base();
+    open_log(&worker);
     settings_log(settings);
+    warn_of_callback_url(settings);
+    vitals_open();
     worker.health = health_open(worker.base, settings->http_listen, error, sizeof error);
     if (worker.health != NULL) {
+        worker.statistics = statistics_open(worker.base, settings->database_url);
         worker.intake_pg = open_pg(&worker, "intake");
         worker.pacer_pg = open_pg(&worker, "pacer");
         worker.evidence_pg = open_pg(&worker, "evidence");

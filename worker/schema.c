@@ -24,17 +24,16 @@ static const char table_sql[] =
 
 const char *const schema_greeting = sql_greeting;
 
-static int newest(void)
+int schema_newest(void)
 {
     return sql_migrations[sql_migration_count - 1].version;
 }
 
-const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate)
+const char *schema_judge_version(const PGresult *result, const char *sqlstate)
 {
     static char refusal[160];
     int version;
 
-    (void)arg;
     if (strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "3F000") == 0)
         return "the database has no schema mms: run 'mms-worker migrate'";
     if (result == NULL) {
@@ -42,21 +41,27 @@ const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate
                  sqlstate);
         return refusal;
     }
-    if (pg_int4(result, 0, 1) != 0)
-        return "the server is read-only: a standby, or default_transaction_read_only is on";
-    if (pg_int4(result, 0, 2) == 0)
-        return "default_transaction_isolation is not 'read committed', which the pace relies on";
     version = pg_int4(result, 0, 0);
-    if (version == newest())
+    if (version == schema_newest())
         return NULL;
     snprintf(refusal, sizeof refusal,
-             version < newest()
+             version < schema_newest()
                  ? "the database's schema is version %d, this program needs %d: run 'mms-worker "
                    "migrate'"
                  : "the database's schema is version %d, newer than this program's %d: upgrade "
                    "the program",
-             version, newest());
+             version, schema_newest());
     return refusal;
+}
+
+const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate)
+{
+    (void)arg;
+    if (result != NULL && pg_int4(result, 0, 1) != 0)
+        return "the server is read-only: a standby, or default_transaction_read_only is on";
+    if (result != NULL && pg_int4(result, 0, 2) == 0)
+        return "default_transaction_isolation is not 'read committed', which the pace relies on";
+    return schema_judge_version(result, sqlstate);
 }
 
 /* ---- migrating ---- */
@@ -112,11 +117,11 @@ static int step(PGconn *conn)
         run(conn, table_sql, "creating mms.schema_migrations") < 0 ||
         (version = read_version(conn)) < 0)
         return -1;
-    if (version > newest()) {
+    if (version > schema_newest()) {
         fprintf(stderr,
                 "mms-worker migrate: the database's schema is version %d, newer than this "
                 "program's %d: upgrade the program\n",
-                version, newest());
+                version, schema_newest());
         return -1;
     }
     for (int i = sql_migration_count - 1; i >= 0; i--) {
@@ -155,6 +160,6 @@ int schema_migrate(const char *conninfo)
         result = step(conn);
     PQfinish(conn);
     if (result == 0)
-        printf("schema is at version %d\n", newest());
+        printf("schema is at version %d\n", schema_newest());
     return result == 0 ? 0 : 1;
 }

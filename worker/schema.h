@@ -15,6 +15,12 @@ extern const char *const schema_greeting;
  */
 const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate);
 
+/* The same for who only reads: the schema must be of this program's version. */
+const char *schema_judge_version(const PGresult *result, const char *sqlstate);
+
+/* The version that this program needs. */
+int schema_newest(void);
+
 /*
  * Applies the migrations that the database doesn't have yet: in order, each once, each in one
  * transaction; safe when several do it together. Blocks. Says what it does on stdout. Returns 0, or

@@ -8,6 +8,8 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/metrics.h"
+#include "worker/attempt_log.h"
 #include "worker/pace.h"
 
 /* A message resource is about 1 KiB; what is longer is kept in part. */
@@ -17,6 +19,31 @@
 struct sender {
     struct sender_options options;
 };
+
+/* In milliseconds: a send may start up to 3 s (PACE_START_WINDOW) after its slot … */
+static struct histogram lateness = {.bounds = {1 * CLOCK_MS, 2 * CLOCK_MS, 5 * CLOCK_MS,
+                                               10 * CLOCK_MS, 20 * CLOCK_MS, 50 * CLOCK_MS,
+                                               100 * CLOCK_MS, 200 * CLOCK_MS, 500 * CLOCK_MS,
+                                               1000 * CLOCK_MS, 2000 * CLOCK_MS, 3000 * CLOCK_MS}};
+/* … and Twilio answers within 30 s, mostly within one. */
+static struct histogram latency = {
+    .bounds = {10 * CLOCK_MS, 25 * CLOCK_MS, 50 * CLOCK_MS, 100 * CLOCK_MS, 250 * CLOCK_MS,
+               500 * CLOCK_MS, 1000 * CLOCK_MS, 2500 * CLOCK_MS, 5000 * CLOCK_MS, 10000 * CLOCK_MS,
+               20000 * CLOCK_MS, 40000 * CLOCK_MS}};
+static struct metric metrics[] = {
+    {.name = "mms_slot_lateness_seconds",
+     .type = "histogram",
+     .help = "From a slot to the start of its POST",
+     .histogram = &lateness},
+    {.name = "mms_twilio_latency_seconds",
+     .type = "histogram",
+     .help = "From the start of a POST to the end of Twilio's answer",
+     .histogram = &latency},
+};
+static struct metric missed_metric = {
+    .name = "mms_slots_missed_total",
+    .type = "counter",
+    .help = "Slots whose send couldn't start in time; the delivery gets another"};
 
 /* ---- evidence of an answer ---- */
 
@@ -89,22 +116,6 @@ static void mask_verdict(struct delivery *delivery)
     mask_field(delivery, verdict->message_status, sizeof verdict->message_status);
 }
 
-static void log_attempt(const struct delivery *delivery, const struct http_response *response)
-{
-    const struct verdict *v = &delivery->verdict;
-    enum log_level level = v->outcome == OUTCOME_ACCEPTED ? LOG_INFO : LOG_WARN;
-
-    log_variadic(level, "attempt", log_str("event_id", delivery->event_id),
-                 log_str("destination_id", delivery->destination_id),
-                 log_int("attempt", delivery->attempt),
-                 log_str("outcome", outcome_name(v->outcome)), log_str("reason", v->reason),
-                 log_int_or_none("http_status", v->http_status),
-                 log_int_or_none("error_code", v->error_code),
-                 log_str("message_sid", v->message_sid[0] != '\0' ? v->message_sid : NULL),
-                 log_str("error", v->error_message[0] != '\0' ? v->error_message : NULL),
-                 log_int("total_us", response->total_us), LOG_END);
-}
-
 /* ---- an exchange ---- */
 
 static void on_sent(void *arg, int64_t at)
@@ -115,6 +126,15 @@ static void on_sent(void *arg, int64_t at)
     /* `at` is after the first byte, and the latest that the database's clock can have said then. */
     evidence_slot(sender->options.evidence, delivery->destination_id, delivery->reserved_until,
                   db_clock_latest(sender->options.clock, at) + PACE_SPACING);
+}
+
+static void measure(const struct delivery *delivery, const struct http_response *response)
+{
+    if (response->started == 0)
+        return;
+    histogram_observe(&lateness, delivery->started_at - delivery->slot_at);
+    if (response->result == HTTP_ANSWERED)
+        histogram_observe(&latency, response->finished - response->started);
 }
 
 /* Of HTTP_BROKEN without a status nothing follows: it connected, and perhaps long ago. */
@@ -135,6 +155,7 @@ static void on_done(void *arg, const struct http_response *response)
 
     if (response->late) {
         /* Not an attempt: it goes back, and gets a slot again. */
+        missed_metric.value++;
         log_info("slot missed", log_str("event_id", delivery->event_id),
                  log_str("destination_id", delivery->destination_id),
                  log_int("attempt", delivery->attempt));
@@ -151,7 +172,8 @@ static void on_done(void *arg, const struct http_response *response)
                       delivery->slot_at + PACE_SPACING);
     delivery->finished_at = db_clock_earliest(clock, response->finished);
     delivery_settle(delivery, db_clock_latest(clock, clock_now()));
-    log_attempt(delivery, response);
+    measure(delivery, response);
+    attempt_log(delivery, response);
     tell_reach(sender->options.reach, response, &delivery->verdict);
     evidence_attempt(sender->options.evidence, delivery);
 }
@@ -195,6 +217,8 @@ struct sender *sender_open(const struct sender_options *options)
     struct sender *sender = mem_zalloc(sizeof *sender);
 
     sender->options = *options;
+    metrics_register_all(metrics, sizeof metrics / sizeof metrics[0]);
+    metrics_register(&missed_metric);
     return sender;
 }
 

@@ -51,7 +51,7 @@ static const struct config_setting table[] = {
      "looked up",
      CLOCK_SECOND, 365 * 24 * HOUR, NULL, false},
     {"MMS_LEASE", CONFIG_DURATION, AT(lease), "90s",
-     "after which another worker takes over a dead worker's deliveries; more than "
+     "after which another worker takes over a dead worker's deliveries; at least "
      "MMS_TWILIO_TIMEOUT + 10s",
      CLOCK_SECOND, 24 * HOUR, NULL, false},
     {"MMS_MAX_ATTEMPTS", CONFIG_INTEGER, AT(max_attempts), "5",
@@ -82,6 +82,8 @@ static const struct config_setting table[] = {
      "debug|info|warn|error", false},
     {"MMS_LOG_FORMAT", CONFIG_CHOICE, AT(log_format), "json", "JSON lines, or text for people", 0,
      0, "json|text", false},
+    {"MMS_LOG_PHONE_NUMBERS", CONFIG_BOOL, AT(log_phone_numbers), "false",
+     "write phone numbers into the log as they are, instead of +371******00", 0, 0, NULL, false},
 };
 
 #define PREFIX "MMS_"
@@ -220,14 +222,40 @@ static bool judge_kafka(const struct settings *settings, char *error, size_t siz
            judge_properties(settings, error, size);
 }
 
+/*
+ * An unescaped '/' or '@' makes a part of the password the port, the host or the name, which are
+ * logged and shown.
+ */
+static bool has_split_password(const PQconninfoOption *options)
+{
+    for (const PQconninfoOption *o = options; o->keyword != NULL; o++) {
+        if (o->val == NULL)
+            continue;
+        if (strcmp(o->keyword, "port") == 0 && strspn(o->val, "0123456789,") != strlen(o->val))
+            return true;
+        if ((strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "dbname") == 0) &&
+            strchr(o->val, '@') != NULL)
+            return true;
+    }
+    return false;
+}
+
 static bool judge_database_url(const struct settings *settings, char *error, size_t size)
 {
     char *why = NULL;
     PQconninfoOption *options = PQconninfoParse(settings->database_url, &why);
+    bool split = options != NULL && has_split_password(options);
+    bool valid = options != NULL;
 
     PQconninfoFree(options);
     PQfreemem(why); /* may repeat the password */
-    if (options != NULL)
+    if (split) {
+        snprintf(error, size,
+                 "MMS_DATABASE_URL: not valid, its host, port or name can't be right; in a URI the "
+                 "characters / @ : # of a password are written %%2F %%40 %%3A %%23");
+        return false;
+    }
+    if (valid)
         return true;
     snprintf(error, size,
              "MMS_DATABASE_URL: not valid, expected a URI such as postgresql://user@host:5432/name "

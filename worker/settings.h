@@ -33,6 +33,7 @@ struct settings {
     int64_t status_poll_rate; /* a second; 0: never */
     char *log_level;
     char *log_format;
+    bool log_phone_numbers;
     struct config_pairs kafka_properties; /* MMS_KAFKA_*: passed to librdkafka */
 };
 

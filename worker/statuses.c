@@ -36,18 +36,23 @@ struct statuses {
     size_t singly;          /* how many of the first go alone: together they were refused */
 };
 
+#define STATUSES                                             \
+    .name = "mms_message_statuses_total", .type = "counter", \
+    .help = "Reports of messages' statuses from Twilio, by source"
+
 static struct metric stored_metrics[] = {
-    {"mms_message_statuses_total", "counter", "Reports of messages' statuses, by source",
-     "source=\"callback\"", 0, NULL},
-    {"mms_message_statuses_total", "counter", "Reports of messages' statuses, by source",
-     "source=\"poll\"", 0, NULL},
+    {STATUSES, .labels = {"source", "callback"}},
+    {STATUSES, .labels = {"source", "poll"}},
 };
-static struct metric dropped_metric = {"mms_message_statuses_dropped_total",
-                                       "counter",
-                                       "Reports for which there was no room; polls make up for it",
-                                       NULL,
-                                       0,
-                                       NULL};
+static struct metric dropped_metric = {
+    .name = "mms_message_statuses_dropped_total",
+    .type = "counter",
+    .help = "Reports for which there was no room; polls make up for it"};
+
+static struct metric waiting_metric = {
+    .name = "mms_message_statuses_waiting",
+    .type = "gauge",
+    .help = "Reports of messages' statuses that wait to be stored, or are on their way"};
 
 static const char *const sources[] = {"callback", "poll"};
 
@@ -263,6 +268,14 @@ void statuses_set_results(struct statuses *statuses, struct results *results)
     statuses->results = results;
 }
 
+static void update(void *arg)
+{
+    const struct statuses *statuses = arg;
+
+    waiting_metric.value =
+        (int64_t)(statuses->waiting + (statuses->writing != NULL ? statuses->written : 0));
+}
+
 struct statuses *statuses_open(const struct statuses_options *options)
 {
     struct statuses *statuses = mem_zalloc(sizeof *statuses);
@@ -270,9 +283,10 @@ struct statuses *statuses_open(const struct statuses_options *options)
     statuses->options = *options;
     statuses->last = &statuses->first;
     statuses->timer = evtimer_new(options->base, on_timer, statuses);
-    for (size_t i = 0; i < sizeof stored_metrics / sizeof stored_metrics[0]; i++)
-        metrics_register(&stored_metrics[i]);
+    metrics_register_all(stored_metrics, sizeof stored_metrics / sizeof stored_metrics[0]);
     metrics_register(&dropped_metric);
+    metrics_register(&waiting_metric);
+    metrics_on_write(update, statuses);
     return statuses;
 }
 

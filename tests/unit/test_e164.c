@@ -93,12 +93,52 @@ static void takes_digits_only(void **state)
     }
 }
 
+static void masks_numbers_wherever_they_stand(void **state)
+{
+    static const struct {
+        const char *name, *text, *expected;
+    } cases[] = {
+        {"nothing", "", ""},
+        {"alone", "+37120000000", "+371******00"},
+        {"in words", "The 'To' number +15557770001 is invalid",
+         "The 'To' number +155******01 is invalid"},
+        {"two", "+15557770001,+15557770002", "+155******01,+155******02"},
+        {"side by side", "+15557770001+15557770002", "+155******01+155******02"},
+        {"with a channel", "whatsapp:+15557770001", "whatsapp:+155******01"},
+        {"in a URL", "Messages.json?To=%2B15557770001&Page=2",
+         "Messages.json?To=%2B155******01&Page=2"},
+        {"in a URL, lower case", "?To=%2b15557770001", "?To=%2b155******01"},
+        {"seven digits", "+1234567", "+123**67"},
+        {"fifteen digits", "+123456789012345", "+123**********45"},
+        {"six digits", "+123456", "+123456"},
+        {"sixteen digits", "+1234567890123456", "+1234567890123456"},
+        {"no plus", "15557770001 1795467827", "15557770001 1795467827"},
+        {"a SID", "SM01234567890123456789012345678901", "SM01234567890123456789012345678901"},
+        {"another escape", "%2F15557770001 %", "%2F15557770001 %"},
+        {"a plus at the end", "1+", "1+"},
+        {"half an escape", "%2", "%2"},
+        {"a zone", "2026-11-22T07:48:29+02:00", "2026-11-22T07:48:29+02:00"},
+        {"after a plus", "++15557770001", "++155******01"},
+        {"in UTF-8", "grün +15557770001🦉", "grün +155******01🦉"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[128];
+
+        snprintf(text, sizeof text, "%s", cases[i].text);
+        e164_mask(text);
+        check_string(cases[i].name, text, cases[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(judges_numbers_and_senders),
         cmocka_unit_test(bounds_the_number_of_digits),
         cmocka_unit_test(takes_digits_only),
+        cmocka_unit_test(masks_numbers_wherever_they_stand),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

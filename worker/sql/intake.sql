@@ -30,7 +30,7 @@ with input as materialized (
            key = excluded.key, bytes = excluded.bytes, reason = excluded.reason,
            detail = excluded.detail, traceparent = excluded.traceparent,
            tracestate = excluded.tracestate, worker = excluded.worker,
-           rejected_at = excluded.rejected_at, published_at = null
+           rejected_at = excluded.rejected_at, published_at = null, replayed_at = null
      where (rejected_events.key, rejected_events.bytes)
            is distinct from (excluded.key, excluded.bytes)
     returning reason
@@ -45,8 +45,9 @@ with input as materialized (
       from input i
      where i.type = 'TWILIO_MMS'
      order by i.position
-        on conflict (destination_id, event_id) do nothing
+        on conflict (event_id, destination_id, replay) do nothing
     returning 1
 )
 select (select count(*) from taken) as taken,
-       (select count(*) from rejected) as rejected
+       (select count(*) from rejected where reason = 'DESTINATION_UNKNOWN') as destination_unknown,
+       (select count(*) from rejected where reason = 'DESTINATION_TYPE') as destination_type

@@ -2,7 +2,8 @@
 -- $1 topic, $2 partition, $3 offset, $4 event_id, $5 destination_id, $6 connection_id, $7 key,
 -- $8 bytes, $9 reason, $10 detail, $11 traceparent, $12 tracestate (arrays); $13 worker
 -- An offset that is here already was rejected before (its commit got lost): nothing to do. If it is
--- another record, the topic was made anew: the later one is kept, the earlier is a dead letter.
+-- another record, the topic was made anew: the later one is kept, the earlier is a dead letter. Returned
+-- are the reasons of what is new.
 insert into mms.rejected_events
        (topic, partition, "offset", event_id, destination_id, connection_id, key, bytes, reason,
         detail, traceparent, tracestate, worker)
@@ -18,6 +19,7 @@ select i.topic, i.partition, i."offset", i.event_id, i.destination_id, i.connect
        key = excluded.key, bytes = excluded.bytes, reason = excluded.reason,
        detail = excluded.detail, traceparent = excluded.traceparent,
        tracestate = excluded.tracestate, worker = excluded.worker,
-       rejected_at = excluded.rejected_at, published_at = null
+       rejected_at = excluded.rejected_at, published_at = null, replayed_at = null
  where (rejected_events.key, rejected_events.bytes)
        is distinct from (excluded.key, excluded.bytes)
+returning reason

@@ -1,0 +1,113 @@
+#include "process.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "metrics.h"
+
+enum { CPU, RESIDENT, START, OPEN, MAX };
+
+static struct metric metrics[] = {
+    [CPU] = {.name = "process_cpu_seconds_total",
+             .type = "counter",
+             .micros = true,
+             .help = "Total user and system CPU time spent in seconds."},
+    [RESIDENT] = {.name = "process_resident_memory_bytes",
+                  .type = "gauge",
+                  .help = "Resident memory size in bytes."},
+    [START] = {.name = "process_start_time_seconds",
+               .type = "gauge",
+               .micros = true,
+               .help = "Start time of the process since unix epoch in seconds."},
+    [OPEN] = {.name = "process_open_fds",
+              .type = "gauge",
+              .help = "Number of open file descriptors."},
+    [MAX] = {.name = "process_max_fds",
+             .type = "gauge",
+             .help = "Maximum number of open file descriptors."},
+};
+
+static int64_t to_us(struct timeval tv)
+{
+    return (int64_t)tv.tv_sec * CLOCK_SECOND + tv.tv_usec;
+}
+
+/* The second number of /proc/self/statm (proc(5)); 0 if there is none. */
+static int64_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long long pages = 0;
+
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*s %lld", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+static int64_t open_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    int64_t count = -1; /* the directory's own */
+
+    if (directory == NULL)
+        return 0;
+    for (const struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory))
+        count += entry->d_name[0] != '.';
+    closedir(directory);
+    return count;
+}
+
+/* When it was started: the 22nd field of /proc/self/stat, in ticks since the machine's boot. */
+static int64_t start_us(void)
+{
+    FILE *file = fopen("/proc/self/stat", "r");
+    unsigned long long ticks = 0;
+    struct timespec up;
+    char line[1024];
+    const char *field = NULL;
+    int64_t age;
+
+    if (file != NULL) {
+        if (fgets(line, sizeof line, file) != NULL)
+            field = strrchr(line, ')'); /* the name before may hold anything */
+        fclose(file);
+    }
+    if (field == NULL ||
+        sscanf(field,
+               ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+               "%*s %llu",
+               &ticks) != 1 ||
+        clock_gettime(CLOCK_BOOTTIME, &up) != 0)
+        return clock_wall();
+    age = (int64_t)up.tv_sec * CLOCK_SECOND + up.tv_nsec / 1000 -
+          (int64_t)ticks * CLOCK_SECOND / sysconf(_SC_CLK_TCK);
+    return clock_wall() - age;
+}
+
+static void update(void *arg)
+{
+    struct rusage usage;
+    struct rlimit limit;
+
+    (void)arg;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        metrics[CPU].value = to_us(usage.ru_utime) + to_us(usage.ru_stime);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        metrics[MAX].value = (int64_t)limit.rlim_cur;
+    metrics[RESIDENT].value = resident_bytes();
+    metrics[OPEN].value = open_descriptors();
+}
+
+void process_register(void)
+{
+    metrics[START].value = start_us();
+    metrics_register_all(metrics, sizeof metrics / sizeof metrics[0]);
+    metrics_on_write(update, NULL);
+}
