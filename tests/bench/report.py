@@ -30,6 +30,10 @@ GOALS = {
         ("latency_p50_ms", "<= 15", lambda value: value <= 15),
         ("latency_p99_ms", "<= 60", lambda value: value <= 60),
     ],
+    "history": [
+        (f"{question}_warm_p99_ms", "< 10", lambda value: value < 10)
+        for question in ("event_story", "event_attempts", "event_view", "destination_attempts", "destination_view")
+    ],
     "idle": [
         (f"{state}_{what}", limit, judge)
         for state in ("idle", "waiting")

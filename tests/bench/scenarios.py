@@ -7,6 +7,7 @@ import limits
 import plot
 from figures import between, median, ms, own_rates, per, percentile, rate
 from harness.wait import until
+from history import history
 from offer import Offer
 from report import cost_keys, lateness, pace_keys, slots_key, spread
 from statements import claim_ms
@@ -274,4 +275,7 @@ def _rest(system, name, workers):
     }
 
 
-ALL = {scenario.__name__: scenario for scenario in (pace, width, backlog, latency, idle)}
+ALL = {scenario.__name__: scenario for scenario in (pace, width, backlog, latency, idle, history)}
+
+# Run only when they are asked for: minutes, and many gigabytes.
+ON_REQUEST = {"history"}

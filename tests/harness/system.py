@@ -1,5 +1,6 @@
 """A whole system for a test or the demo: a database, topics, a simulator, and any number of workers."""
 
+import dataclasses
 import json
 import socket
 import subprocess
@@ -108,6 +109,19 @@ class Worker(Process):
         return self
 
 
+@dataclasses.dataclass
+class Command:
+    """What a subcommand said, and its exit status: 0 done, 1 failed, 2 called in a wrong way, 3 no final result yet."""
+
+    status: int
+    out: str
+    err: str
+
+    def rows(self):
+        """What --json printed: a list of objects."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
 class System:
     """
     postgres   a running harness.postgres.Postgres
@@ -165,6 +179,16 @@ class System:
         return subprocess.run(
             [BIN / "mms-worker", "migrate"], env=self.env(**settings), check=check, capture_output=True, text=True, timeout=60
         )
+
+    def command(self, *words, stdin="", timeout=60, **settings):
+        """Runs a subcommand to its end."""
+        done = subprocess.run(
+            [BIN / "mms-worker", *map(str, words)],
+            env=self.env(**settings), input=stdin, capture_output=True, text=True, timeout=timeout,
+        )
+        assert "Sanitizer" not in done.stderr and "runtime error:" not in done.stderr, done.stderr
+        assert done.returncode in (0, 1, 2, 3), (done.returncode, done.stderr)
+        return Command(done.returncode, done.stdout, done.stderr)
 
     def worker(self, under=(), **settings):
         """Starts a worker; it is ended with the system."""

@@ -185,11 +185,11 @@ def test_a_wrong_setting_is_one_line(name, value, words):
     ids=lambda value: " ".join(value) or "none",
 )
 def test_wrong_arguments_are_one_line(arguments, words):
-    check_line(program(*arguments), 2, "mms-worker help", *words)
+    check_line(program(*arguments), 2, "mms-worker", *words)
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("arguments", [["help", "run"], ["run", "--help"], ["help", "migrate"], ["migrate", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [["help", "run"], ["run", "--help"]], ids=" ".join)
 def test_help_lists_every_setting(arguments):
     """With its default, on stdout."""
     done = program(*arguments)
@@ -469,3 +469,13 @@ def test_kafka_away_doesnt_keep_a_worker_from_stopping(system):
     )
     until(lambda: "kafka: no broker can be reached" in not_ready(worker), 15, "no Kafka")
     assert worker.stop(timeout=15) == 0
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("password", ["hunter2/and-more", "hunter2@and-more", "hunter2@and/more"])
+def test_a_password_that_splits_a_uri(password):
+    """Its parts would be the port, the host or the name, which are shown: refused, without them."""
+    url = f"postgresql://bob:{password}@db.example.com/mms"
+    done = program("attempts", MMS_DATABASE_URL=url)
+    check_line(done, 2, "MMS_DATABASE_URL", "%2F %40")
+    assert "hunter2" not in done.stderr and "more" not in done.stderr

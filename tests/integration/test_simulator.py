@@ -375,6 +375,22 @@ def test_credentials(sim, client):
         assert sim.http.post(sim.url + PATH, data={"To": TO}, auth=auth, timeout=PATIENCE).status_code == 401
 
 
+def test_account(sim, client):
+    """The account's own resource: for its token, and (as with Twilio's standard keys) for no API key."""
+    account = client.api.accounts(ACCOUNT).fetch()
+    assert (account.sid, account.status, account.type) == (ACCOUNT, "active", "Full")
+    sim.control("POST", "accounts", json={"account_sid": ACCOUNT, "auth_token": "another"})
+    for user, password, words in ((ACCOUNT, TOKEN, "Authenticate"), ("SK" + "f" * 32, "another", "invalid username")):
+        with pytest.raises(TwilioRestException) as caught:
+            Client(user, password, account_sid=ACCOUNT, http_client=LocalTwilio(sim.url)).api.accounts(ACCOUNT).fetch()
+        assert (caught.value.status, caught.value.code) == (401, 20003) and words in caught.value.msg
+    path = f"/2010-04-01/Accounts/{ACCOUNT}"
+    answer = sim.http.get(sim.url + path, auth=(ACCOUNT, "another"), timeout=PATIENCE)
+    assert ElementTree.fromstring(answer.text).findtext("Account/Status") == "active"
+    answer = sim.http.post(sim.url + path + ".json", auth=(ACCOUNT, "another"), timeout=PATIENCE)
+    assert (answer.status_code, answer.json()["code"]) == (405, 20004)
+
+
 def test_not_found(sim):
     bad_account = "/2010-04-01/Accounts/invalid_sid/Messages.json"
     for path in (bad_account, "/", "/2010-04-01/Accounts.json", f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json"):

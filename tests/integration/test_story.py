@@ -12,7 +12,7 @@ SECRETS = (TOKEN, "Authorization", "Basic ")
 # What every attempt has, once its result was published.
 ALWAYS = {
     "event_id", "destination_id", "attempt", "outcome", "final", "slot_at", "finished_at", "worker", "published_at", "result_id",
-    "delivery_state", "taken_in_at", "message_status_final", "story",
+    "delivery_state", "taken_in_at", "message_status_final", "story", "delivery_id", "replay",
 }
 # What it has besides.
 SENT = {"started_at", "request", "timing"}

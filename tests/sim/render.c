@@ -278,6 +278,25 @@ void render_message_document(struct text *out, const struct message *m, enum ren
     end_document(out, format);
 }
 
+void render_account_document(struct text *out, const char *account, enum render_format format)
+{
+    struct writer w = {.out = out, .format = format, .first = true};
+    char uri[96];
+
+    snprintf(uri, sizeof(uri), "/2010-04-01/Accounts/%s%s", account,
+             format == RENDER_XML ? "" : ".json");
+    begin_document(out, format);
+    text_add_string(out, format == RENDER_XML ? "<Account>" : "{");
+    field(&w, "sid", account);
+    field(&w, "friendly_name", "simulated");
+    field(&w, "status", "active");
+    field(&w, "type", "Full");
+    field(&w, "owner_account_sid", account);
+    field(&w, "uri", uri);
+    text_add_string(out, format == RENDER_XML ? "</Account>" : "}");
+    end_document(out, format);
+}
+
 void render_error_document(struct text *out, const struct twilio_error *e,
                            enum render_format format)
 {

@@ -33,6 +33,8 @@ void render_message(struct text *out, const struct message *m, enum render_forma
 /* A complete body. */
 void render_message_document(struct text *out, const struct message *m, enum render_format format,
                              bool without_sid);
+/* An active account that is paid for. Its auth token, which Twilio shows here, is not. */
+void render_account_document(struct text *out, const char *account, enum render_format format);
 void render_error_document(struct text *out, const struct twilio_error *e,
                            enum render_format format);
 const char *render_content_type(enum render_format format);

@@ -33,7 +33,12 @@ static void parse_path(struct twilio_request *r)
     copy = text_copy(r->http->path + strlen(ROOT));
     rest = copy;
     account = strsep(&rest, "/");
-    if (rest != NULL) {
+    if (rest == NULL) {
+        r->format = cut_extension(account);
+        r->route = ROUTE_ACCOUNT;
+        free(r->account);
+        r->account = text_copy(account);
+    } else {
         r->format = cut_extension(rest);
         free(r->account);
         r->account = text_copy(account);

@@ -11,6 +11,7 @@ struct twilio_request {
     const struct http_request *http; /* borrowed */
     enum {
         ROUTE_UNKNOWN,
+        ROUTE_ACCOUNT,  /* …/Accounts/{sid} */
         ROUTE_MESSAGES, /* …/Messages */
         ROUTE_MESSAGE,  /* …/Messages/{sid} */
     } route;

@@ -57,6 +57,23 @@ static void create(struct reply *reply, const struct twilio_request *r, const st
         set_message(reply, 201, reply->created, r->format);
 }
 
+/* Standard API keys may not read it; that Twilio calls an invalid user. */
+static void handle_account(struct reply *reply, const struct twilio_request *r)
+{
+    struct twilio_error e;
+
+    if (strcmp(r->http->method, "GET") != 0) {
+        wrong_method(reply, r);
+    } else if (strcmp(r->credentials.user, r->account) != 0) {
+        render_set_error(&e, 401, 20003, "Authentication Error - invalid username");
+        reply_set_error(reply, &e, r->format);
+    } else {
+        reply->status = 200;
+        reply->content_type = render_content_type(r->format);
+        render_account_document(&reply->body, r->account, r->format);
+    }
+}
+
 static void handle_messages(struct reply *reply, const struct twilio_request *r,
                             const struct twilio *twilio)
 {
@@ -112,7 +129,9 @@ static void handle_authorized(struct reply *reply, const struct twilio_request *
                               const struct twilio *twilio)
 {
     learn_token(r, twilio->auth);
-    if (r->route == ROUTE_MESSAGES)
+    if (r->route == ROUTE_ACCOUNT)
+        handle_account(reply, r);
+    else if (r->route == ROUTE_MESSAGES)
         handle_messages(reply, r, twilio);
     else
         handle_message(reply, r, twilio->store);

@@ -1,0 +1,225 @@
+#include "worker/commands/mask.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/utf8.h"
+#include "worker/destination.h"
+#include "worker/sid.h"
+
+#define FIELD_SIZE 128
+
+static bool is_mask(const json_t *value)
+{
+    return json_is_string(value) && strcmp(json_string_value(value), MASK) == 0;
+}
+
+/* "https://user:password@host/": an '@' before the path begins. */
+static bool has_password(const char *text)
+{
+    const char *authority = strstr(text, "://");
+
+    if (authority == NULL)
+        return false;
+    authority += strlen("://");
+    return authority[strcspn(authority, "/?#@")] == '@';
+}
+
+static json_t *masked_value(json_t *value)
+{
+    json_t *copy, *element;
+    const char *name;
+    size_t i;
+
+    if (json_is_string(value) && has_password(json_string_value(value)))
+        return json_string(MASK);
+    copy = json_copy(value);
+    json_array_foreach(value, i, element)
+    {
+        json_array_set_new(copy, i, masked_value(element));
+    }
+    json_object_foreach(value, name, element)
+    {
+        json_object_set_new(copy, name, masked_value(element));
+    }
+    return copy;
+}
+
+/* A SID names an account or a key, and is no secret; but what isn't one may be the token. */
+static bool is_shown_of_auth(const char *name, const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    if (json_is_null(value))
+        return true;
+    return text != NULL && ((strcmp(name, "account_sid") == 0 && sid_valid(text, "AC")) ||
+                            (strcmp(name, "api_key_sid") == 0 && sid_valid(text, "SK")));
+}
+
+static json_t *masked_auth(json_t *auth)
+{
+    json_t *copy, *value;
+    const char *name;
+
+    if (!json_is_object(auth))
+        return json_is_null(auth) ? json_null() : json_string(MASK);
+    copy = json_copy(auth);
+    json_object_foreach(auth, name, value)
+    {
+        if (!is_shown_of_auth(name, value))
+            json_object_set_new(copy, name, json_string(MASK));
+    }
+    return copy;
+}
+
+json_t *mask_config(json_t *config)
+{
+    json_t *copy, *value;
+    const char *name;
+
+    if (!json_is_object(config))
+        return json_is_null(config) ? json_null() : json_string(MASK);
+    copy = json_copy(config);
+    json_object_foreach(config, name, value)
+    {
+        if (strcmp(name, "auth") == 0)
+            json_object_set_new(copy, name, masked_auth(value));
+        else if (destination_has_field(name))
+            json_object_set_new(copy, name, masked_value(value));
+        else if (!json_is_null(value))
+            json_object_set_new(copy, name, json_string(MASK));
+    }
+    return copy;
+}
+
+/* ---- back ---- */
+
+/* A place in the old row: what it has, and what of that is shown. */
+struct old {
+    json_t *value;
+    json_t *shown;
+};
+
+static struct old old_member(struct old old, const char *name)
+{
+    return (struct old){json_object_get(old.value, name), json_object_get(old.shown, name)};
+}
+
+static struct old old_element(struct old old, size_t i)
+{
+    return (struct old){json_array_get(old.value, i), json_array_get(old.shown, i)};
+}
+
+struct fault {
+    char *why;
+    size_t size;
+};
+
+static json_t *unmasked(json_t *value, struct old old, const char *field, struct fault *fault);
+
+static json_t *unmasked_object(json_t *value, struct old old, const char *field,
+                               struct fault *fault)
+{
+    json_t *copy = json_copy(value), *member;
+    const char *name;
+
+    json_object_foreach(value, name, member)
+    {
+        char path[FIELD_SIZE];
+        json_t *back;
+
+        snprintf(path, sizeof path, "%s.%.*s", field,
+                 utf8_has_control(name) ? 0 : (int)utf8_prefix(name, 16), name);
+        back = unmasked(member, old_member(old, name), path, fault);
+        if (back == NULL) {
+            json_decref(copy);
+            return NULL;
+        }
+        json_object_set_new(copy, name, back);
+    }
+    return copy;
+}
+
+static json_t *unmasked_array(json_t *value, struct old old, const char *field, struct fault *fault)
+{
+    const struct old nothing = {.value = NULL};
+    /* Whose place is whose can't be told if there are fewer or more. */
+    bool same = json_array_size(value) == json_array_size(old.value);
+    json_t *copy = json_copy(value), *element;
+    size_t i;
+
+    json_array_foreach(value, i, element)
+    {
+        char path[FIELD_SIZE];
+        json_t *back;
+
+        snprintf(path, sizeof path, "%s[%zu]", field, i);
+        back = unmasked(element, same ? old_element(old, i) : nothing, path, fault);
+        if (back == NULL) {
+            json_decref(copy);
+            return NULL;
+        }
+        json_array_set_new(copy, i, back);
+    }
+    return copy;
+}
+
+static json_t *unmasked(json_t *value, struct old old, const char *field, struct fault *fault)
+{
+    if (json_is_object(value))
+        return unmasked_object(value, old, field, fault);
+    if (json_is_array(value))
+        return unmasked_array(value, old, field, fault);
+    if (!is_mask(value))
+        return json_incref(value);
+    if (is_mask(old.shown))
+        return json_incref(old.value);
+    if (strcmp(field, "config.body_template") == 0)
+        return json_incref(value); /* three stars are a text like others */
+    snprintf(fault->why, fault->size,
+             "%s: \"" MASK "\" stands for what the row has, and it has nothing hidden there, "
+             "expected the value itself",
+             field);
+    return NULL;
+}
+
+json_t *unmask_config(json_t *config, json_t *old, char *why, size_t why_size)
+{
+    struct fault fault = {why, why_size};
+    struct old place = {old, old != NULL ? mask_config(old) : NULL};
+    json_t *back = unmasked(config, place, "config", &fault);
+
+    json_decref(place.shown);
+    return back;
+}
+
+/* ---- what may be seen by others ---- */
+
+static bool is_secret_member(const char *name, const json_t *value)
+{
+    if (!json_is_string(value) || is_mask(value))
+        return false;
+    return strcmp(name, "auth_token") == 0 || strcmp(name, "api_key_secret") == 0 ||
+           strcmp(name, "auth") == 0;
+}
+
+bool mask_has_secret(const json_t *value)
+{
+    const json_t *child;
+    const char *name;
+    size_t i;
+
+    if (json_is_string(value))
+        return has_password(json_string_value(value));
+    json_array_foreach((json_t *)value, i, child)
+    {
+        if (mask_has_secret(child))
+            return true;
+    }
+    json_object_foreach((json_t *)value, name, child)
+    {
+        if (is_secret_member(name, child) || mask_has_secret(child))
+            return true;
+    }
+    return false;
+}
