@@ -22,7 +22,7 @@ WORKERS = 2
 _SETTINGS = {
     "retry_base": "100ms",  # so that a Retry-After is what a retry waits for
     # The embedded broker turns a member away whose SyncGroup comes after the leader's, and lets it join again only
-    # after session.timeout.ms less a second: 44 s by default.
+    # after session.timeout.ms less a second: 9 s by default.
     "kafka_session_timeout_ms": 3000,
     "kafka_heartbeat_interval_ms": 500,
 }
@@ -101,6 +101,16 @@ def start(stack, directory, scenario):
     return system
 
 
+def start_playground_worker(system):
+    """One worker, which takes the callbacks of its own messages."""
+    listen = f"127.0.0.1:{free_port()}"
+    worker = system.worker(
+        **_SETTINGS, status_callback_url=f"http://{listen}/twilio/status", callback_listen=listen
+    )
+    _await_worker(system, 0)
+    return worker
+
+
 def start_workers(system, scenario):
     if scenario.simulated:
         # One takes the callbacks for the messages of all.
@@ -111,17 +121,23 @@ def start_workers(system, scenario):
         more = _REAL_SETTINGS
     while len(system.workers) < WORKERS:
         system.worker(**_SETTINGS, **more)
-    for number, worker in enumerate(system.workers):
-        until(lambda: worker.log_lines("listening") or not worker.alive, 10, "the worker to listen")
-        if not worker.alive:
-            raise NotStarted(f"worker {number} did not start ({worker.returncode}):\n{worker.log_tail(3)}")
-        try:
-            port = worker.wait_ready().port
-        except TimedOut as error:
-            raise NotStarted(f"worker {number}: {error}; its log ends:\n{worker.log_tail(5)}") from None
-        step(f"Worker {number}", f"http://127.0.0.1:{port}/metrics, log: {_shown(worker.log_path)}")
+    for number in range(WORKERS):
+        _await_worker(system, number)
     if scenario.simulated:
         step("Callbacks", f"worker 0 takes them for both, at {more['status_callback_url']}")
+
+
+def _await_worker(system, number):
+    """Until it is ready; says where it is."""
+    worker = system.workers[number]
+    until(lambda: worker.log_lines("listening") or not worker.alive, 10, "the worker to listen")
+    if not worker.alive:
+        raise NotStarted(f"worker {number} did not start ({worker.returncode}):\n{worker.log_tail(3)}")
+    try:
+        port = worker.wait_ready().port
+    except TimedOut as error:
+        raise NotStarted(f"worker {number}: {error}; its log ends:\n{worker.log_tail(5)}") from None
+    step(f"Worker {number}", f"http://127.0.0.1:{port}/metrics, log: {_shown(worker.log_path)}")
 
 
 def _lock(postgres, directory):

@@ -17,10 +17,15 @@ SERVERS = BUILD / "test" / f"servers-{os.environ.get('TEST_LANE', 'one')}"
 # Files whose tests mostly wait: for time limits, pauses, leases.
 PATIENT = {
     "test_callback_receiver",
+    "test_command_send",
+    "test_command_top",
+    "test_logs",
+    "test_metrics",
     "test_opt_outs",
     "test_outages",
     "test_parameters",
     "test_parking",
+    "test_reconcile",
     "test_sms_fallback",
     "test_statuses",
     "test_story",
@@ -50,6 +55,8 @@ def kafka():
 def system(request, postgres, kafka):
     """A System with a database, topics (12 partitions for events) and a simulator of its own; no worker yet."""
     name = request.node.name.replace("[", "-").replace("]", "")[:80]
+    # With its file's name: the other lane may have a test of the same name at this moment.
+    name = f"{request.node.path.stem}-{name}"
     directory = BUILD / "test" / "logs" / "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
     shutil.rmtree(directory, ignore_errors=True)
     unique = f"{os.getpid()}.{abs(hash(request.node.nodeid)) % 10**8}"

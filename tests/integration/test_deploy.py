@@ -207,9 +207,10 @@ def test_a_command_can_be_stopped_as_first_process(number):
     """Process 1 gets no signal without a handler: Ctrl-C would do nothing in `docker run -it … mms-worker top`."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with first_process("probe", f"http://127.0.0.1:{silent.getsockname()[1]}/") as (process, pid):
-            silent.accept()
+            connection, _ = silent.accept()
             os.kill(pid, number)
             assert process.wait(2) == 128 + number  # by itself it ends with 1, after three seconds
+            connection.close()
 
 
 @pytest.mark.timeout(60)
