@@ -110,26 +110,11 @@ static void note(struct test *test, char *text)
     test->notes[test->note_count++] = text;
 }
 
-/* Between commas and braces of an array's literal stands anything. */
-static char *array_of(const char *element)
-{
-    struct buf array;
-
-    buf_init(&array, JSON_MAX_BYTES);
-    buf_add_string(&array, "{\"");
-    for (; *element != '\0'; element++) {
-        if (*element == '"' || *element == '\\')
-            buf_add_char(&array, '\\');
-        buf_add_char(&array, *element);
-    }
-    buf_add_string(&array, "\"}");
-    return buf_detach(&array);
-}
-
 /* A worker would make no request; it asks in the same words. */
 static bool look_at_opt_outs(struct test *test)
 {
-    char *requests = array_of(test->preview.evidence);
+    const char *request = test->preview.evidence;
+    char *requests = db_text_array(&request, 1);
     PGresult *rows = db_query(test->db, sql_opt_outs, DB_PARAMETERS(requests));
 
     free(requests);
