@@ -36,7 +36,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 PARTS := $(call object,$(COMMON) $(filter-out worker/main.c,$(WORKER))) $(BUILD)/obj/sql.o
 UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT))
 
-.PHONY: all help tools demo playground bench chaos test unit integration lint format asan clean reference packages-build packages-test \
+.PHONY: all help tools demo playground bench chaos soak test unit integration lint format asan clean reference packages-build packages-test \
 	packages-lint packages-demo packages-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -60,12 +60,16 @@ playground: packages-demo ## servers, a simulator of Twilio and a worker to play
 bench: packages-bench ## how fast, how punctual, at what cost; SCENARIO=pace for one, WORKERS=n, ATTEMPTS=n
 	@$(MAKE) --no-print-directory -j4 tools $(BUILD)/mms-bench-limits
 	@BIN_DIR=$(BUILD) SCENARIO="$(SCENARIO)" WORKERS="$(WORKERS)" ATTEMPTS="$(ATTEMPTS)" PYTHONPATH=tests \
-		$(PYTHON) tests/bench/bench.py
+		$(PYTHON) -m bench
 
 chaos: packages-test ## crashes, time-outs and outages at random, then the count; SEED=n, EVENTS=n, DESTINATIONS=n, MINUTES=n
 	@$(MAKE) --no-print-directory -j4 tools
 	@BIN_DIR=$(BUILD) SEED="$(SEED)" EVENTS="$(EVENTS)" DESTINATIONS="$(DESTINATIONS)" MINUTES="$(MINUTES)" \
 		PYTHONPATH=tests $(PYTHON) -m chaos
+
+soak: packages-bench ## an even load with mild faults for half an hour: nothing may grow; MINUTES=n, RATE=n, WORKERS=n
+	@$(MAKE) --no-print-directory -j4 tools
+	@BIN_DIR=$(BUILD) MINUTES="$(MINUTES)" RATE="$(RATE)" WORKERS="$(WORKERS)" PYTHONPATH=tests $(PYTHON) -m soak
 
 test: packages-test ## unit tests, then the whole program against real servers
 	@$(MAKE) --no-print-directory -j4 tools $(UNIT_PROGRAMS)

@@ -6,16 +6,16 @@ import os
 import random
 import time
 
-import machine
-import past
-from figures import between, per, percentile
 from harness import BIN, ROOT
 from harness.process import Process
 from harness.program import Wrong
 from harness.wait import until
-from offer import Offer
-from report import cost_keys, pace_keys, spread
-from world import destination, new_system
+
+from . import machine, past
+from .figures import between, per, percentile
+from .offer import Offer
+from .report import cost_keys, pace_keys, spread
+from .world import destination, new_system
 
 _DESTINATIONS = 1000
 _ASKED = 200  # events, and destinations, of each question

@@ -4,7 +4,8 @@ import subprocess
 
 from harness import BIN
 from harness.process import clean_env
-from world import LATENCY_MS, new_system
+
+from .world import LATENCY_MS, new_system
 
 SECONDS = 3.0  # of one round
 ROUNDS = 3  # the median counts

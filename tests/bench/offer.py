@@ -6,7 +6,7 @@ import time
 
 from confluent_kafka import Producer
 
-from world import event
+from .world import event
 
 _TICK = 0.002  # seconds; what is due within one goes out together
 

@@ -2,9 +2,10 @@
 
 import subprocess
 
-from figures import gaps
 from harness.process import clean_env
-from world import OUT, SCRATCH
+
+from .figures import gaps
+from .world import OUT, SCRATCH
 
 SHOWN, SECONDS = 24, 12  # destinations, and seconds from the middle of the run
 _BIN = 0.25  # ms

@@ -2,8 +2,8 @@
 
 import json
 
-from figures import ms, per, percentile, slots_used
-from world import OUT
+from .figures import ms, per, percentile, slots_used
+from .world import OUT
 
 KEYS = """\
 scenario workers sends seconds sends_per_s saturated_sends_per_s min_gap_ms early slots_used

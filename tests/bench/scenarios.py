@@ -3,15 +3,15 @@
 import random
 import time
 
-import limits
-import plot
-from figures import between, median, ms, own_rates, per, percentile, rate
 from harness.wait import until
-from history import history
-from offer import Offer
-from report import cost_keys, lateness, pace_keys, slots_key, spread
-from statements import claim_ms
-from world import destination, event, new_system
+
+from . import limits, plot
+from .figures import between, median, ms, own_rates, per, percentile, rate
+from .history import history
+from .offer import Offer
+from .report import cost_keys, lateness, pace_keys, slots_key, spread
+from .statements import claim_ms
+from .world import destination, event, new_system
 
 
 def pace(servers, workers):

@@ -8,13 +8,13 @@ import uuid
 from collections import defaultdict
 from dataclasses import dataclass
 
-import machine
-import statements
 from harness import BUILD
 from harness.kafka import Kafka, libs
 from harness.postgres import Postgres
 from harness.system import OWL, System, config
 from harness.wait import until
+
+from . import machine, statements
 
 OUT = BUILD / "bench"
 SCRATCH = OUT / "scratch"  # logs and data; removed at the end
@@ -31,13 +31,19 @@ POSTGRES = {
 }
 
 
+def make_role(postgres):
+    """The workers' own, so that their statements can be told from others'."""
+    if not postgres.psql("postgres", f"select 1 from pg_roles where rolname = '{statements.ROLE}'").strip():
+        postgres.psql("postgres", f"create role {statements.ROLE} login superuser")
+
+
 class Servers:
     """One PostgreSQL and one Kafka for all scenarios; each scenario has its own database, topics and simulator."""
 
     def __init__(self, stack):
         self.postgres = stack.enter_context(Postgres(SCRATCH / "postgres", POSTGRES, fsync=True))
         self.kafka = stack.enter_context(Kafka(SCRATCH / "kafka"))
-        self.postgres.psql("postgres", f"create role {statements.ROLE} login superuser")
+        make_role(self.postgres)
         self.facts = machine.facts(self.postgres, libs())
 
 
@@ -123,15 +129,15 @@ class BenchSystem(System):
         self._posts = []  # what has been read of the simulator's log
         self.sim.latency(LATENCY_MS)
         self.query("create extension pg_stat_statements")
-        self._own_backend = self.value("select pg_backend_pid()")
+        self.own_backend = self.value("select pg_backend_pid()")
 
     def env(self, **settings):
         url = self.postgres.url(self.database).replace("//postgres@", f"//{statements.ROLE}@")
         return super().env(database_url=url, **settings)
 
-    def start_workers(self, count):
+    def start_workers(self, count, **settings):
         for _ in range(count):
-            self.worker()
+            self.worker(**settings)
         for worker in self.workers:
             worker.wait_ready()
 
@@ -182,7 +188,7 @@ class BenchSystem(System):
         at = time.time()
         cpu = {
             "worker": sum(machine.cpu_us(worker.pid) for worker in self.workers),
-            "postgres": machine.tree_cpu_us(self.postgres.pid, without=(self._own_backend,)),
+            "postgres": machine.tree_cpu_us(self.postgres.pid, without=(self.own_backend,)),
             "sim": machine.cpu_us(self.sim.process.pid),
             "kafka": machine.cpu_us(self.kafka.pid),
             "machine": machine.busy_us(),

@@ -2,10 +2,11 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-from harness import BUILD
+from harness import BUILD, lanes
 from harness import process as processes
 from harness.kafka import Kafka
 from harness.postgres import Postgres
@@ -14,29 +15,16 @@ from harness.system import System
 SERVERS = BUILD / "test" / f"servers-{os.environ.get('TEST_LANE', 'one')}"
 
 
-# Files whose tests mostly wait: for time limits, pauses, leases.
-PATIENT = {
-    "test_callback_receiver",
-    "test_command_send",
-    "test_command_top",
-    "test_logs",
-    "test_metrics",
-    "test_opt_outs",
-    "test_outages",
-    "test_parameters",
-    "test_parking",
-    "test_reconcile",
-    "test_sms_fallback",
-    "test_statuses",
-    "test_story",
-    "test_verdicts",
-}
+def pytest_configure(config):
+    gone = [name for name in lanes.LANE_OF if not (Path(__file__).parent / f"{name}.py").exists()]
+    assert not gone, f"harness/lanes.py names files that are not there: {gone}"
+    for lane in lanes.LANES:
+        config.addinivalue_line("markers", f"{lane}: this lane's tests; see harness/lanes.py")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.stem in PATIENT:
-            item.add_marker("patient")
+        item.add_marker(lanes.LANE_OF.get(item.path.stem, lanes.FIRST))
 
 
 @pytest.fixture(scope="session")

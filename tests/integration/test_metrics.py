@@ -164,9 +164,9 @@ def test_destinations_make_no_series(system):
     before = set(Scrape(worker).samples)
     for i in range(30):
         system.destination(f"d{i}", to=f"+1555777{i:04}")
-        system.produce(system.event(f"e{i}", f"d{i}"), f'{{"event_id": "x{i}"}}'.encode())
         if i % 3 == 0:
             system.sim.fault("error", {"to": f"+1555777{i:04}"}, status=400, code=21000 + i)
+        system.produce(system.event(f"e{i}", f"d{i}"), f'{{"event_id": "x{i}"}}'.encode())
     system.wait_states(accepted=20, failed=10, timeout=60)
     assert set(Scrape(worker).samples) == before
 

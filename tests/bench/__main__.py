@@ -10,11 +10,11 @@ import os
 import shutil
 import time
 
-import report
-import scenarios
 from harness import ROOT
 from harness.program import Wrong, main
-from world import OUT, SCRATCH, Servers
+
+from . import report, scenarios
+from .world import OUT, SCRATCH, Servers
 
 
 def settings():

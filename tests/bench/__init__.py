@@ -1,0 +1,1 @@
+"""`make bench`. README.md explains it."""
