@@ -15,6 +15,10 @@
  * first copy. Here the second copy is refused before it is sent, and the exchange ends as
  * HTTP_BROKEN. Redirects are never followed, for the same reason. When an exchange has ended, no
  * byte of it is sent any more, not by the kernel either.
+ *
+ * An https URL is spoken to over TLS 1.2 or later, once the certificate has been verified and is of
+ * that host; there is no way to have that left out. Proxies come from the environment, as libcurl
+ * reads it (https_proxy, no_proxy, …).
  */
 struct http;
 
@@ -34,6 +38,7 @@ struct http_header {
 struct http_response {
     enum http_result result;
     bool late;         /* HTTP_NOT_SENT because `start_by` had passed */
+    bool distrusted;   /* HTTP_NOT_SENT because the certificate was not accepted */
     const char *error; /* HTTP_NOT_SENT, HTTP_BROKEN: one line that says why */
     int status;        /* 0 if none came; HTTP_BROKEN may have one */
     const char *body;  /* what came, at most `response_max` bytes, NUL-terminated */
@@ -65,8 +70,12 @@ struct http_request {
     void *arg;
 };
 
-/* `agent`: the User-Agent. At most `connections_max` connections are open at a time. */
-struct http *http_open(struct event_base *base, const char *agent, long connections_max);
+/*
+ * `agent`: the User-Agent. `ca_file`: PEM certificates of the authorities that are believed,
+ * instead of the system's; "" for those. At most `connections_max` connections are open at a time.
+ */
+struct http *http_open(struct event_base *base, const char *agent, const char *ca_file,
+                       long connections_max);
 
 /* Ends all exchanges without a word and frees the client. */
 void http_close(struct http *http);

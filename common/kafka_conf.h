@@ -37,6 +37,9 @@ void kafka_wake_clear(int fd);
 /* Whether an error only means that brokers can't be reached: librdkafka tells of each try. */
 bool kafka_is_unreachable(rd_kafka_resp_err_t error);
 
+/* Whether it says that brokers are there and don't let us in: passwords, certificates, rights. */
+bool kafka_is_refusal(rd_kafka_resp_err_t error);
+
 /* Writes an RD_KAFKA_EVENT_LOG to our log; as a warning, if it is worth one and not said yet. */
 void kafka_log_event(rd_kafka_event_t *event, struct said *said);
 

@@ -40,9 +40,10 @@ struct kafka_consumer {
     rd_kafka_event_t *revocation; /* waits for the batch in hand */
     int64_t revoke_by;
     enum kafka_condition condition;
-    const char *trouble;   /* static: why we are no settled member of the group; NULL if we are */
-    char unreachable[160]; /* why a broker could not be reached, last */
-    struct said said;      /* of what is wrong, since we were settled last */
+    const char *trouble; /* static: why we are no settled member of the group; NULL if we are */
+    char why[160];       /* why a broker could not be reached, or refused us, last */
+    bool refused;        /* it is a refusal */
+    struct said said;    /* of what is wrong, since we were settled last */
 };
 
 enum { STATISTICS, ASSIGNED, REBALANCES, DISCONNECTS, LAG };
@@ -109,22 +110,30 @@ static bool pile_full(const struct kafka_consumer *consumer)
 
 /* ---- condition ---- */
 
+static void tell(struct kafka_consumer *consumer)
+{
+    const char *trouble = consumer->trouble;
+    char text[256];
+
+    if (consumer->refused || (consumer->condition == KAFKA_AWAY && consumer->why[0] != '\0')) {
+        snprintf(text, sizeof text, "%s: %s", trouble, consumer->why);
+        trouble = text;
+    }
+    consumer->options.changed(consumer->options.arg, consumer->condition, trouble);
+}
+
 static void set_condition(struct kafka_consumer *consumer, enum kafka_condition condition,
                           const char *trouble)
 {
-    char text[256];
-
     if (consumer->condition == condition && consumer->trouble == trouble)
         return;
     consumer->condition = condition;
     consumer->trouble = trouble;
-    if (condition == KAFKA_SETTLED)
+    if (condition == KAFKA_SETTLED) {
         said_forget(&consumer->said);
-    if (condition == KAFKA_AWAY && consumer->unreachable[0] != '\0') {
-        snprintf(text, sizeof text, "%s: %s", trouble, consumer->unreachable);
-        trouble = text;
+        consumer->refused = false;
     }
-    consumer->options.changed(consumer->options.arg, condition, trouble);
+    tell(consumer);
 }
 
 static void set_away(struct kafka_consumer *consumer)
@@ -216,6 +225,16 @@ static void read_statistics(struct kafka_consumer *consumer, const char *text)
     json_decref(statistics);
 }
 
+/* A refusal is told at once: it is what an operator needs to know. */
+static void note_why(struct kafka_consumer *consumer, rd_kafka_resp_err_t error, const char *text,
+                     long length)
+{
+    snprintf(consumer->why, sizeof consumer->why, "%.*s", (int)length, text);
+    consumer->refused = kafka_is_refusal(error);
+    if (consumer->refused && consumer->trouble != NULL)
+        tell(consumer);
+}
+
 static void take_error(struct kafka_consumer *consumer, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
@@ -230,9 +249,8 @@ static void take_error(struct kafka_consumer *consumer, rd_kafka_event_t *event)
     }
     if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         set_away(consumer);
-    else if (kafka_is_unreachable(error))
-        snprintf(consumer->unreachable, sizeof consumer->unreachable, "%.*s",
-                 (int)(after != NULL ? after - text : (long)strlen(text)), text);
+    else if (kafka_is_unreachable(error) || kafka_is_refusal(error))
+        note_why(consumer, error, text, after != NULL ? after - text : (long)strlen(text));
     /* librdkafka mends these by itself; a missing topic is looked for again and again. */
     log_news(warning, "Kafka consumer", log_str("error", text));
 }

@@ -6,12 +6,17 @@
 #include "log.h"
 #include "mem.h"
 
+/* A client that has failed for good is replaced after this. */
+#define REPLACE_AFTER 5 /* seconds */
+
 struct kafka_producer {
+    struct event_base *base;
     struct kafka_producer_options options;
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     struct event *wake;
     int wake_fd;
+    struct event *replacement;
     size_t pending;
     struct said said; /* of what is wrong, since the brokers took a record last */
 };
@@ -39,6 +44,10 @@ static void take_error(struct kafka_producer *producer, rd_kafka_event_t *event)
         !kafka_is_unreachable(rd_kafka_event_error(event)) && said_is_new(&producer->said, text);
 
     log_news(warning, "Kafka producer", log_str("error", text));
+    if (rd_kafka_event_error_is_fatal(event)) {
+        rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        event_add(producer->replacement, &(struct timeval){.tv_sec = REPLACE_AFTER});
+    }
 }
 
 static void take_event(struct kafka_producer *producer, rd_kafka_event_t *event)
@@ -70,12 +79,10 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         take_event(producer, event);
 }
 
-struct kafka_producer *kafka_producer_open(struct event_base *base,
-                                           const struct kafka_producer_options *options,
-                                           char *error, size_t error_size)
+static bool client_open(struct kafka_producer *producer, char *error, size_t error_size)
 {
     const char *const own[] = {
-        "bootstrap.servers", options->bootstrap_servers,
+        "bootstrap.servers", producer->options.bootstrap_servers,
         /* acks=all, retries without duplicates or reordering within a partition. */
         "enable.idempotence", "true", "linger.ms", "5",
         /* A topic may take less than librdkafka's 1 MB, and refuses a batch as a whole. */
@@ -84,28 +91,69 @@ struct kafka_producer *kafka_producer_open(struct event_base *base,
         "queue.buffering.max.messages", "20000", "queue.buffering.max.kbytes", "32768",
         "message.max.bytes", "16000000", "message.timeout.ms", "10000", "reconnect.backoff.max.ms",
         "2000", "socket.keepalive.enable", "true", "log.queue", "true", NULL};
-    rd_kafka_conf_t *conf = kafka_conf_new(own, options->properties, error, error_size);
-    struct kafka_producer *producer;
-    rd_kafka_t *rk;
+    rd_kafka_conf_t *conf = kafka_conf_new(own, producer->options.properties, error, error_size);
     char why[256];
 
     if (conf == NULL)
-        return NULL;
+        return false;
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (rk == NULL) {
+    producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (producer->rk == NULL) {
         snprintf(error, error_size, "Kafka producer: %s", why);
         rd_kafka_conf_destroy(conf);
-        return NULL;
+        return false;
     }
-    producer = mem_zalloc(sizeof *producer);
-    producer->options = *options;
-    producer->rk = rk;
-    producer->queue = rd_kafka_queue_get_main(rk);
-    rd_kafka_set_log_queue(rk, producer->queue);
-    producer->wake = kafka_wake_new(base, producer->queue, on_wake, producer, &producer->wake_fd);
+    producer->queue = rd_kafka_queue_get_main(producer->rk);
+    rd_kafka_set_log_queue(producer->rk, producer->queue);
+    producer->wake =
+        kafka_wake_new(producer->base, producer->queue, on_wake, producer, &producer->wake_fd);
     event_active(producer->wake, EV_READ, 0);
-    return producer;
+    return true;
+}
+
+static void client_close(struct kafka_producer *producer)
+{
+    rd_kafka_queue_io_event_enable(producer->queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(producer->queue);
+    rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_destroy(producer->rk);
+    kafka_wake_free(producer->wake, producer->wake_fd);
+}
+
+/*
+ * An idempotent client that was refused a right, or lost count, takes no records any more. What it
+ * had has been reported by now, or is later.
+ */
+static void on_replacement(evutil_socket_t fd, short what, void *arg)
+{
+    struct kafka_producer *producer = arg;
+    char error[256];
+
+    (void)fd;
+    (void)what;
+    if (producer->pending > 0) {
+        event_add(producer->replacement, &(struct timeval){.tv_sec = REPLACE_AFTER});
+        return;
+    }
+    client_close(producer);
+    if (!client_open(producer, error, sizeof error))
+        abort(); /* the settings were good enough before */
+}
+
+struct kafka_producer *kafka_producer_open(struct event_base *base,
+                                           const struct kafka_producer_options *options,
+                                           char *error, size_t error_size)
+{
+    struct kafka_producer *producer = mem_zalloc(sizeof *producer);
+
+    producer->base = base;
+    producer->options = *options;
+    producer->replacement = evtimer_new(base, on_replacement, producer);
+    if (client_open(producer, error, error_size))
+        return producer;
+    event_free(producer->replacement);
+    free(producer);
+    return NULL;
 }
 
 static rd_kafka_headers_t *make_headers(const struct kafka_header *header)
@@ -148,10 +196,7 @@ void kafka_producer_close(struct kafka_producer *producer)
 {
     if (producer == NULL)
         return;
-    rd_kafka_queue_io_event_enable(producer->queue, -1, NULL, 0);
-    rd_kafka_queue_destroy(producer->queue);
-    rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_destroy(producer->rk);
-    kafka_wake_free(producer->wake, producer->wake_fd);
+    client_close(producer);
+    event_free(producer->replacement);
     free(producer);
 }

@@ -1,5 +1,6 @@
 #include "pg.h"
 
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,15 +223,20 @@ static void clear_results(struct pg *pg)
     pg->statement_open = false;
 }
 
-/* libpq's messages end with a line feed and may have several lines; a log line wants the first. */
-static const char *first_line(const char *message, char *line, size_t size)
+const char *pg_reason(const char *message, char *line, size_t size)
 {
+    static const char try[] = "connection to server ";
     size_t length = strcspn(message, "\n");
 
-    if (length >= size)
-        length = size - 1;
-    memcpy(line, message, length);
-    line[length] = '\0';
+    snprintf(line, size, "%.*s", (int)length, message);
+    while (message[length] != '\0') {
+        size_t used = strlen(line);
+
+        message += length + 1;
+        length = strcspn(message, "\n");
+        if (strncmp(message, try, strlen(try)) == 0)
+            snprintf(line + used, size - used, "; %.*s", (int)length, message);
+    }
     return line;
 }
 
@@ -252,7 +258,7 @@ static void fill_failure(struct pg_reply *reply, const PGresult *failed, char *l
 
     reply->status = PG_FAILED;
     snprintf(reply->sqlstate, sizeof reply->sqlstate, "%s", sqlstate != NULL ? sqlstate : "");
-    reply->message = first_line(PQresultErrorMessage(failed), line, size);
+    reply->message = pg_reason(PQresultErrorMessage(failed), line, size);
     reply->transient = !is_datas_fault(reply->sqlstate);
 }
 
@@ -299,7 +305,7 @@ static void lose(struct pg *pg, const char *reason)
     bool busy = pg->state == BUSY;
     struct pg_reply reply = {.status = PG_LOST, .transient = true};
 
-    first_line(reason, line, sizeof line);
+    pg_reason(reason, line, sizeof line);
     pg->doubted = pg->doubted || busy;
     reply.message = line;
     disconnect(pg);
@@ -319,7 +325,7 @@ static void on_notice(void *arg, const char *message)
     char line[256];
 
     (void)arg;
-    log_debug("notice from PostgreSQL", log_str("notice", first_line(message, line, sizeof line)));
+    log_debug("notice from PostgreSQL", log_str("notice", pg_reason(message, line, sizeof line)));
 }
 
 static void connect_start(struct pg *pg)
@@ -527,9 +533,24 @@ static bool take_results(struct pg *pg)
     return false;
 }
 
+/*
+ * Takes what has come. Of a TLS record libpq takes as much as it has room for; the rest is decoded
+ * already, and the socket doesn't become readable for it.
+ */
+static bool consume(PGconn *conn)
+{
+    SSL *ssl = PQsslStruct(conn, "OpenSSL");
+
+    do {
+        if (PQconsumeInput(conn) != 1)
+            return false;
+    } while (ssl != NULL && SSL_pending(ssl) > 0);
+    return true;
+}
+
 static void exchange(struct pg *pg, short what)
 {
-    if ((what & EV_READ) != 0 && PQconsumeInput(pg->conn) != 1) {
+    if ((what & EV_READ) != 0 && !consume(pg->conn)) {
         lose(pg, PQerrorMessage(pg->conn));
         return;
     }

@@ -84,6 +84,12 @@ int64_t pg_connections(const struct pg *pg);
 /* Units waiting or under way. */
 size_t pg_pending(const struct pg *pg);
 
+/*
+ * What libpq says, as one line: the first, or the tries of all addresses that a host has ("; "
+ * between them). Cut to fit; returns `line`.
+ */
+const char *pg_reason(const char *message, char *line, size_t size);
+
 /* A unit without statements. `sql` below is borrowed and must outlive the unit. */
 struct pg_unit *pg_unit_new(pg_done *done, void *arg);
 

@@ -206,7 +206,8 @@ void outcome_judge(const struct http_response *response, int64_t now_unix,
     switch (response->result) {
     case HTTP_NOT_SENT:
         /* Nothing that an event should pay for out of its retries, or its destination at all. */
-        decide(verdict, OUTCOME_RETRY, SCOPE_WORKER, "NOT_CONNECTED", response->error);
+        decide(verdict, OUTCOME_RETRY, SCOPE_WORKER,
+               response->distrusted ? "CERTIFICATE_REFUSED" : "NOT_CONNECTED", response->error);
         break;
     case HTTP_ANSWERED:
         judge_answer(response, verdict);

@@ -398,7 +398,8 @@ static void open_pacing(struct worker *worker)
     struct reconcile_options reconcile;
 
     worker->evidence = evidence_open(&evidence);
-    worker->http = http_open(worker->base, TWILIO_AGENT, LIVE_MAX);
+    worker->http =
+        http_open(worker->base, TWILIO_AGENT, worker->settings->twilio_ca_file, LIVE_MAX);
     reach = (struct reach_options){.base = worker->base,
                                    .http = worker->http,
                                    .base_url = settings->twilio_base_url,

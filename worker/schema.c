@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/pg.h"
 #include "common/pg_value.h"
 #include "sql.h"
 
@@ -68,9 +69,10 @@ const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate
 
 static int complain(PGconn *conn, const char *doing)
 {
-    const char *message = PQerrorMessage(conn);
+    char line[512];
 
-    fprintf(stderr, "mms-worker migrate: %s: %.*s\n", doing, (int)strcspn(message, "\n"), message);
+    fprintf(stderr, "mms-worker migrate: %s: %s\n", doing,
+            pg_reason(PQerrorMessage(conn), line, sizeof line));
     return -1;
 }
 
@@ -139,6 +141,28 @@ static int step(PGconn *conn)
     return migration != NULL;
 }
 
+/* The roles and their rights. One that can't be made here takes nothing from the schema. */
+static int grant(PGconn *conn)
+{
+    PGresult *result;
+    int granted = -1;
+
+    if (run(conn, "begin", "begin") < 0 || run(conn, lock_sql, "waiting for others") < 0)
+        return -1;
+    result = PQexec(conn, sql_roles);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        complain(conn, "roles.sql");
+    else
+        granted = run(conn, "commit", "commit");
+    if (granted == 0 && !PQgetisnull(result, 0, 0))
+        fprintf(stderr,
+                "mms-worker migrate: there is no role %s, and who migrates may not make roles; if "
+                "you want them, have an administrator run '%s', then migrate again\n",
+                PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
+    PQclear(result);
+    return granted;
+}
+
 static void ignore_notice(void *arg, const char *message)
 {
     (void)arg;
@@ -158,6 +182,8 @@ int schema_migrate(const char *conninfo)
     PQsetNoticeProcessor(conn, ignore_notice, NULL);
     while (result > 0)
         result = step(conn);
+    if (result == 0)
+        result = grant(conn);
     PQfinish(conn);
     if (result == 0)
         printf("schema is at version %d\n", schema_newest());

@@ -2,7 +2,9 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <libpq-fe.h>
+#include <openssl/pem.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,11 @@ static const struct config_setting table[] = {
     {"MMS_TWILIO_ALLOW_HTTP", CONFIG_BOOL, AT(twilio_allow_http), "false",
      "allow plain http towards any host (a simulator in another container); sends credentials "
      "in the clear",
+     0, 0, NULL, false},
+    {"MMS_TWILIO_CA_FILE", CONFIG_STRING, AT(twilio_ca_file), "",
+     "PEM file with the authorities that may vouch for Twilio, or for a proxy before it; empty: "
+     "the "
+     "system's",
      0, 0, NULL, false},
     {"MMS_TWILIO_TIMEOUT", CONFIG_DURATION, AT(twilio_timeout), "35s",
      "limit of one exchange with Twilio, which itself gives up after about 30 s", CLOCK_SECOND,
@@ -112,6 +119,24 @@ static bool judge_base_url(const struct settings *settings, char *error, size_t 
         "loopback only, unless MMS_TWILIO_ALLOW_HTTP=true)",
         url);
     return false;
+}
+
+/* Said at the start, and not once for each message. */
+static bool judge_ca_file(const struct settings *settings, char *error, size_t size)
+{
+    const char *path = settings->twilio_ca_file;
+    FILE *file = path[0] != '\0' ? fopen(path, "re") : NULL;
+    X509 *first = file != NULL ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+    bool good = path[0] == '\0' || first != NULL;
+
+    if (!good)
+        snprintf(error, size,
+                 "MMS_TWILIO_CA_FILE: '%.200s' %s, expected a file of PEM certificates", path,
+                 file != NULL ? "has no certificate in it" : strerror(errno));
+    X509_free(first);
+    if (file != NULL)
+        fclose(file);
+    return good;
 }
 
 /* Kafka's own rule for names of topics. */
@@ -326,7 +351,8 @@ static bool judge_together(const struct settings *settings, char *error, size_t 
         snprintf(error, size, "MMS_RETRY_MAX: shorter than MMS_RETRY_BASE");
         return false;
     }
-    return judge_base_url(settings, error, size) && judge_database_url(settings, error, size) &&
+    return judge_base_url(settings, error, size) && judge_ca_file(settings, error, size) &&
+           judge_database_url(settings, error, size) &&
            judge_listen("MMS_HTTP_LISTEN", settings->http_listen, error, size) &&
            judge_callback(settings, error, size);
 }

@@ -18,6 +18,7 @@ struct settings {
     char *database_url;
     char *twilio_base_url;
     bool twilio_allow_http;
+    char *twilio_ca_file; /* "": the system's authorities */
     int64_t twilio_timeout;
     int64_t reconcile_delay;
     int64_t reconcile_limit;

@@ -293,6 +293,9 @@ static const struct {
     /* Of the way to Twilio. */
     {"NOT_CONNECTED", "Check the network, DNS and TLS between the worker and "
                       "MMS_TWILIO_BASE_URL; nothing was sent."},
+    {"CERTIFICATE_REFUSED", "Check MMS_TWILIO_BASE_URL and this machine's clock, and name the "
+                            "authority of a proxy that answers for Twilio in MMS_TWILIO_CA_FILE; "
+                            "nothing was sent."},
     {"TIMEOUT", WORKER_ASKS},
     {"CONNECTION_LOST", WORKER_ASKS},
     {"ANSWER_CUT", WORKER_ASKS},

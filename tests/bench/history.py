@@ -99,7 +99,7 @@ def _time(cursor, name, parameters):
 def _prune(system, older_than_days):
     log = system.directory / f"prune-{older_than_days}.log"
     arguments = [BIN / "mms-worker", "prune", "--older-than", f"{older_than_days}d", "--json"]
-    return Process(arguments, env=system.env(), log_path=log, name="mms-worker prune")
+    return Process(arguments, env=system.env("operator"), log_path=log, name="mms-worker prune")
 
 
 def _report(process):

@@ -5,8 +5,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from harness import ROOT
+from harness.system import LOGINS
 
-ROLE = "mms"  # the workers' role: what the bench itself asks is somebody else's
+ROLE = LOGINS["worker"][0]  # what the bench itself asks is somebody else's
 
 _SQL = """\
 select query, calls, total_exec_time as exec_ms, total_plan_time as plan_ms

@@ -31,19 +31,12 @@ POSTGRES = {
 }
 
 
-def make_role(postgres):
-    """The workers' own, so that their statements can be told from others'."""
-    if not postgres.psql("postgres", f"select 1 from pg_roles where rolname = '{statements.ROLE}'").strip():
-        postgres.psql("postgres", f"create role {statements.ROLE} login superuser")
-
-
 class Servers:
     """One PostgreSQL and one Kafka for all scenarios; each scenario has its own database, topics and simulator."""
 
     def __init__(self, stack):
         self.postgres = stack.enter_context(Postgres(SCRATCH / "postgres", POSTGRES, fsync=True))
         self.kafka = stack.enter_context(Kafka(SCRATCH / "kafka"))
-        make_role(self.postgres)
         self.facts = machine.facts(self.postgres, libs())
 
 
@@ -118,7 +111,7 @@ class Sample:
 
 
 class BenchSystem(System):
-    """A System with workers under a role of their own and a simulator that answers as slowly as Twilio."""
+    """A System with a simulator that answers as slowly as Twilio."""
 
     def __init__(self, servers, name):
         unique = f"{name}.{uuid.uuid4().hex[:8]}"
@@ -130,10 +123,6 @@ class BenchSystem(System):
         self.sim.latency(LATENCY_MS)
         self.query("create extension pg_stat_statements")
         self.own_backend = self.value("select pg_backend_pid()")
-
-    def env(self, **settings):
-        url = self.postgres.url(self.database).replace("//postgres@", f"//{statements.ROLE}@")
-        return super().env(database_url=url, **settings)
 
     def start_workers(self, count, **settings):
         for _ in range(count):

@@ -62,9 +62,10 @@ class DemoSystem(System):
         migrated = self.migrate(check=False)
         if migrated.returncode != 0:
             raise NotStarted(migrated.stderr.strip())
+        self.make_logins()
 
-    def env(self, **settings):
-        env = super().env(consumer_group=self.group, **settings)
+    def env(self, login="worker", **settings):
+        env = super().env(login, consumer_group=self.group, **settings)
         if "PGPASSFILE" in os.environ:
             env["PGPASSFILE"] = os.environ["PGPASSFILE"]
         return env

@@ -37,9 +37,8 @@ def write_settings(system):
     """What a shell needs: the worker's settings, psql's, and the program on its path."""
     postgres = system.postgres
     psql = {"PGHOST": postgres.host, "PGPORT": postgres.port, "PGUSER": "postgres", "PGDATABASE": system.database}
-    lines = [
-        f"export {name}={shlex.quote(value)}" for name, value in sorted(system.env().items()) if name.startswith("MMS_")
-    ]
+    settings = sorted(system.env("person").items())
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in settings if name.startswith("MMS_")]
     lines += [
         f"export PATH={shlex.quote(str(BIN))}:$PATH",
         *(f"export {name}={shlex.quote(str(value))}" for name, value in psql.items()),

@@ -183,6 +183,7 @@ class Kafka(Client):
         self.bootstrap = f"127.0.0.1:{self.port}"
         self._controller_port = free_port()
         self._settings = dict(settings or {})
+        self._format_more = []  # arguments for when the data directory is made
         self._process = None
         self._formatted = False
 
@@ -228,7 +229,7 @@ class Kafka(Client):
         (self.dir / "log4j.properties").write_text(log4j, encoding="utf-8")
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # As one argument: an id may begin with a dash.
-        argv = ["format", f"--cluster-id={cluster_id}", "--config", self.dir / "server.properties"]
+        argv = ["format", f"--cluster-id={cluster_id}", "--config", self.dir / "server.properties", *self._format_more]
         with self._java("kafka.tools.StorageTool", *argv, log="format.out") as process:
             if process.wait(60) != 0:
                 raise RuntimeError(f"Kafka can't format its storage:\n{process.log_tail()}")

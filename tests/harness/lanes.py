@@ -8,10 +8,10 @@ FIRST = "first"  # every file that is not named below
 
 _OTHERS = {
     "second": """
-        callback_receiver command_send parking reconcile sms_fallback statuses story verdicts
+        callback_receiver command_send parking reconcile sms_fallback statuses story twilio_tls verdicts
         """,
     "third": """
-        command_check command_destination command_event command_replay command_top database logs metrics opt_outs
+        command_check command_destination command_event command_replay command_top database kafka_tls logs metrics opt_outs
         outages outcomes parameters settings soak
         """,
 }

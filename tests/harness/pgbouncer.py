@@ -12,13 +12,15 @@ from .process import Process, free_port, remove_dir, temp_dir
 
 _INI = """\
 [databases]
-* = host={server_host} port={server_port} user={superuser}
+* = host={server_host} port={server_port}
 
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
-auth_type = any
+auth_type = trust
+auth_file = {users}
+admin_users = {superuser}
 pool_mode = transaction
 default_pool_size = {pool_size}
 max_client_conn = 200
@@ -31,11 +33,12 @@ class PgBouncer:
 
     postgres   a running Postgres
     dir        its log goes there
-    pool_size  connections to the server for each database
+    pool_size  connections to the server for each database and user
+    users      who may come
     Not running until start(); a context manager starts and closes.
     """
 
-    def __init__(self, postgres, dir, pool_size=3):
+    def __init__(self, postgres, dir, pool_size=3, users=()):
         self.host = "127.0.0.1"
         self.port = free_port()
         self._binary = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
@@ -46,7 +49,10 @@ class PgBouncer:
         self._process = None
         self._home = temp_dir("mms-bouncer-", self._user)
         self._ini = self._home / "pgbouncer.ini"
-        server = {"server_host": postgres.host, "server_port": postgres.port, "superuser": SUPERUSER}
+        userlist = self._home / "users.txt"
+        userlist.write_text("".join(f'"{user}" ""\n' for user in (SUPERUSER, *users)), encoding="ascii")
+        userlist.chmod(0o644)
+        server = {"users": userlist, "server_host": postgres.host, "server_port": postgres.port, "superuser": SUPERUSER}
         self._ini.write_text(_INI.format(**server, port=self.port, pool_size=pool_size), encoding="ascii")
         self._ini.chmod(0o644)
 
@@ -87,9 +93,9 @@ class PgBouncer:
         finally:
             remove_dir(self._home)
 
-    def url(self, dbname):
+    def url(self, dbname, user=SUPERUSER):
         """How to reach a database of the server through it."""
-        return f"postgresql://{SUPERUSER}@{self.host}:{self.port}/{dbname}"
+        return f"postgresql://{user}@{self.host}:{self.port}/{dbname}"
 
     def __enter__(self):
         try:

@@ -157,9 +157,9 @@ class Postgres:
                 remove_dir(self._socket_dir)
                 self._home = None
 
-    def url(self, dbname="postgres"):
+    def url(self, dbname="postgres", user=SUPERUSER):
         """How to reach a database over TCP."""
-        return f"postgresql://{SUPERUSER}@{self.host}:{self.port}/{dbname}"
+        return f"postgresql://{user}@{self.host}:{self.port}/{dbname}"
 
     def connect(self, dbname="postgres", **options):
         """A psycopg2 connection in autocommit mode. `options`: more of libpq's, such as application_name."""

@@ -1,11 +1,13 @@
 """A whole system for a test or the demo: a database, topics, a simulator, and any number of workers."""
 
+import contextlib
 import dataclasses
 import json
 import socket
 import subprocess
 import uuid
 
+import psycopg2
 import psycopg2.extras
 import requests
 
@@ -32,6 +34,16 @@ _OVERLOOKED = """
         or p.due_at > greatest(p.next_slot_at, p.parked_until, q.next_attempt_at, clock_timestamp())
         or p.pending_from > q.next_attempt_at
      order by 1"""
+
+# Who connects as whom: logins with these roles (schemas/postgres/roles.sql) and no right beyond.
+LOGINS = {
+    "worker": ("a_worker", "mms_worker"),
+    "analyst": ("an_analyst", "mms_reader"),
+    "operator": ("an_operator", "mms_operator"),
+    "person": ("a_person", "mms_worker, mms_operator"),
+}
+# As whom a subcommand runs; those that only show something as an analyst.
+_LOGIN_OF = {"migrate": "owner", "check": "worker", "destination": "operator", "replay": "operator", "prune": "operator"}
 
 # What a worker may print under sanitizers without being a crash.
 _SANITIZER = {
@@ -142,6 +154,15 @@ class System:
         self.db = postgres.connect(self.database)
         self.sim = Sim(directory)
         self.migrate()
+        self.make_logins()
+
+    def make_logins(self):
+        """Logins are the server's: another system may have made them, or do so at this moment."""
+        for name, roles in LOGINS.values():
+            self.query(
+                f"do $$ begin create role {name} login in role {roles};"
+                " exception when duplicate_object or unique_violation then null; end $$"
+            )
 
     def close(self):
         for worker in self.workers:
@@ -159,11 +180,14 @@ class System:
 
     # ---- the program ----
 
-    def env(self, **settings):
-        """The environment of a worker. settings: MMS_* without the prefix, lower case."""
+    def env(self, login="worker", **settings):
+        """The environment of the program. settings: MMS_* without the prefix, lower case.
+
+        login: one of LOGINS, or "owner" (of the database and its tables).
+        """
         values = {
             "MMS_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
-            "MMS_DATABASE_URL": self.postgres.url(self.database),
+            "MMS_DATABASE_URL": self.database_url(login),
             "MMS_TWILIO_BASE_URL": self.sim.base_url,
             "MMS_HTTP_LISTEN": "127.0.0.1:0",
             "MMS_EVENT_TOPICS": self.events_topic,
@@ -175,16 +199,21 @@ class System:
         values.update({f"MMS_{name.upper()}": value for name, value in settings.items()})
         return clean_env(**values)
 
+    def database_url(self, login):
+        """How who logs in like this reaches the database; see env()."""
+        return self.postgres.url(self.database, *LOGINS.get(login, ())[:1])
+
     def migrate(self, check=True, **settings):
         return subprocess.run(
-            [BIN / "mms-worker", "migrate"], env=self.env(**settings), check=check, capture_output=True, text=True, timeout=60
+            [BIN / "mms-worker", "migrate"], env=self.env("owner", **settings), check=check, capture_output=True, text=True, timeout=60
         )
 
-    def command(self, *words, stdin="", timeout=60, **settings):
-        """Runs a subcommand to its end."""
+    def command(self, *words, stdin="", timeout=60, login=None, **settings):
+        """Runs a subcommand to its end, as whom it is for."""
+        login = login or _LOGIN_OF.get(str(words[0]), "analyst")
         done = subprocess.run(
             [BIN / "mms-worker", *map(str, words)],
-            env=self.env(**settings), input=stdin, capture_output=True, text=True, timeout=timeout,
+            env=self.env(login, **settings), input=stdin, capture_output=True, text=True, timeout=timeout,
         )
         assert "Sanitizer" not in done.stderr and "runtime error:" not in done.stderr, done.stderr
         assert done.returncode in (0, 1, 2, 3), (done.returncode, done.stderr)
@@ -209,6 +238,14 @@ class System:
         with self.db.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
             cursor.execute(sql, parameters)
             return [dict(row) for row in cursor.fetchall()] if cursor.description else []
+
+    @contextlib.contextmanager
+    def session(self, login):
+        """A cursor, in autocommit mode, of who logs in like this."""
+        with contextlib.closing(psycopg2.connect(self.database_url(login))) as db:
+            db.autocommit = True
+            with db.cursor() as cursor:
+                yield cursor
 
     def value(self, sql, *parameters):
         """The first column of the first row."""

@@ -78,7 +78,7 @@ def test_follow(system):
         return [json.loads(line)["event_id"] for line in lines]
 
     with log.open("w") as out:
-        following = subprocess.Popen([BIN / "mms-worker", "attempts", "--follow", "--json"], env=system.env(), stdout=out)
+        following = subprocess.Popen([BIN / "mms-worker", "attempts", "--follow", "--json"], env=system.env("analyst"), stdout=out)
         try:
             until_equal(followed, ["e0"], 20)
             system.produce(*[system.event(f"e{i}", "d1") for i in range(1, 4)])

@@ -242,7 +242,7 @@ def test_beside_working_workers(system):
 def system_prune(system, *options):
     """A prune in the background, with JSON in its log."""
     return Process(
-        [BIN / "mms-worker", "prune", "--json", *options], env=system.env(),
+        [BIN / "mms-worker", "prune", "--json", *options], env=system.env("operator"),
         log_path=system.directory / f"prune-{len(list(system.directory.glob('prune-*')))}.log", name="prune",
     )  # fmt: skip
 

@@ -120,7 +120,7 @@ def test_plain_text(system, busy):
         assert re.match(r"des_parked +7 +\d+s +0\.\d +0 +\d +0 +0 parked \d+s AUTHENT", lines[4])
         assert f"{busy[0].id}" in done.out
     wide = subprocess.run(
-        [BIN / "mms-worker", "top"], env={**system.env(), "COLUMNS": "120"}, capture_output=True, text=True, timeout=30
+        [BIN / "mms-worker", "top"], env={**system.env("analyst"), "COLUMNS": "120"}, capture_output=True, text=True, timeout=30
     )
     assert "AUTHENTICATION_FAILED" in wide.stdout and max(map(len, wide.stdout.splitlines())) <= 120
 
@@ -171,7 +171,7 @@ def test_postgresql_is_away(system, busy):
 def test_intervals(system):
     """--json with --interval writes one frame after the other; what is no interval is refused."""
     with subprocess.Popen(
-        [BIN / "mms-worker", "top", "--json", "--interval", "1s"], env=system.env(), stdout=subprocess.PIPE, text=True
+        [BIN / "mms-worker", "top", "--json", "--interval", "1s"], env=system.env("analyst"), stdout=subprocess.PIPE, text=True
     ) as process:
         frames = [json.loads(process.stdout.readline()) for _ in range(3)]
         process.terminate()
@@ -227,7 +227,7 @@ class Terminal:
 
 @contextlib.contextmanager
 def terminal(system, *size, **settings):
-    opened = Terminal(system.env(**settings), *size)
+    opened = Terminal(system.env("analyst", **settings), *size)
     try:
         yield opened
     finally:

@@ -43,9 +43,9 @@ def settings():
 
 
 def manifests():
-    """The Kubernetes objects by kind."""
+    """The Kubernetes objects by kind; the owner's secret is Secret-owner."""
     loaded = [yaml.safe_load(path.read_text()) for path in sorted(KUBERNETES.glob("*.yaml"))]
-    return {each["kind"]: each for each in loaded}
+    return {each["kind"] + ("-owner" if each.get("metadata", {}).get("name", "").endswith("-owner") else ""): each for each in loaded}
 
 
 def compose_environment(service, **chosen):
@@ -98,7 +98,7 @@ def test_compose_passes_every_setting_on():
         if name.startswith("MMS_") and name != "MMS_HTTP_LISTEN":
             assert re.fullmatch(r"\$\{(\w+):-.*\}", text)[1] == name
     assert given["MMS_HTTP_LISTEN"] == f"0.0.0.0:{PORT}"
-    assert SERVICES["migrate"]["environment"] == given
+    assert SERVICES["migrate"]["environment"] == {**given, "PGUSER": SERVICES["postgres"]["environment"]["POSTGRES_USER"]}
 
 
 @pytest.mark.timeout(30)
@@ -306,14 +306,33 @@ def test_compose_starts_in_order():
     """Tables and topics first; both wait until their servers are healthy."""
     after = {name: {on: how["condition"] for on, how in each.get("depends_on", {}).items()} for name, each in SERVICES.items()}
     done, healthy = "service_completed_successfully", "service_healthy"
-    assert after["worker"] == {"migrate": done, "topics": done, "simulator": healthy, "postgres": healthy, "kafka": healthy}
+    assert after["worker"] == {"migrate": done, "login": done, "topics": done, "simulator": healthy, "postgres": healthy, "kafka": healthy}
     assert (after["migrate"], after["topics"]) == ({"postgres": healthy}, {"kafka": healthy})
+    assert after["login"] == {"migrate": done} and "restart" not in SERVICES["login"]
     for name in ("postgres", "kafka", "simulator"):
         assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
     assert SERVICES["migrate"]["image"] == SERVICES["worker"]["image"]
     assert "restart" not in SERVICES["migrate"] and "restart" not in SERVICES["topics"]
     assert SERVICES["prometheus"]["profiles"] == ["monitoring"]
     assert [name for name, each in SERVICES.items() if "profiles" in each] == ["prometheus"]
+
+
+@pytest.mark.timeout(60)
+def test_compose_makes_the_workers_login(system):
+    """Twice; it may do what workers and operators do, with the password that compose gives it, and is no owner."""
+    server, password = system.postgres, "it's \\ a secret"
+    environment = {"PGHOST": server.host, "PGPORT": server.port, "PGUSER": "postgres", "PGDATABASE": system.database}
+    login = SERVICES["worker"]["environment"]["PGUSER"]
+    for _ in range(2):
+        subprocess.run(SERVICES["login"]["command"], env=clean_env(**environment, LOGIN=password), check=True, timeout=20)
+    try:
+        url = server.url(system.database, login)
+        assert system.command("check", database_url=url).status == 0
+        assert system.command("destination", "list", database_url=url).status == 0
+        assert system.value("select rolsuper or rolcreaterole from pg_roles where rolname = %s", login) is False
+        assert not system.value("select pg_has_role(%s, 'postgres', 'member')", login)
+    finally:
+        system.query(f"drop role {login}")
 
 
 def test_compose_keeps_data_and_shows_itself_to_this_machine_only():
@@ -418,7 +437,7 @@ def test_manifests_refer_to_each_other():
             sources = {key: ref["name"] for source in container["envFrom"] for key, ref in source.items()}
             assert sources == {
                 "configMapRef": objects["ConfigMap"]["metadata"]["name"],
-                "secretRef": objects["Secret"]["metadata"]["name"],
+                "secretRef": objects["Secret-owner" if kind == "Job" else "Secret"]["metadata"]["name"],
             }, kind
     labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
     (spread,) = pods()["Deployment"]["topologySpreadConstraints"]

@@ -53,14 +53,19 @@ def blocks(text):
 
 
 def test_the_ready_queries_run(system):
-    """Each is right, and those about what there is have rows."""
+    """Each is right, analysts may ask it, and those about what there is have rows."""
     system.destination("des_alerts")
     system.produce(system.event("evt_1", "des_alerts"), system.event("evt_2", "des_nowhere"))
     system.worker()
     system.wait_states(accepted=1)
     queries = [query for block in blocks(ANALYSING) if block.startswith("select") for query in block.split(";\n\n")]
     assert len(queries) >= 12
-    empty = [re.search(r"from (mms\.\w+)", query).group(1) for query in queries if not system.query(query.rstrip(";").replace("%", "%%"))]
+    empty = []
+    with system.session("analyst") as cursor:
+        for query in queries:
+            cursor.execute(query.rstrip(";"))
+            if not cursor.fetchall():
+                empty.append(re.search(r"from (mms\.\w+)", query).group(1))
     # Nothing failed, nothing is unknown, nobody has opted out.
     assert empty == ["mms.attempts", "mms.deliveries", "mms.opt_outs"]
 

@@ -11,14 +11,14 @@ TO = "+15557770000"
 # A second of pacing lasts 5 ms: what is written into the future is written that much nearer.
 SPEED = 200
 _FAST = f"""
-    create function fast_moment(moment timestamptz, was timestamptz) returns timestamptz language sql as $$
+    create function public.fast_moment(moment timestamptz, was timestamptz) returns timestamptz language sql as $$
         select case when moment is distinct from was and isfinite(moment) and moment > clock_timestamp()
                     then clock_timestamp() + (moment - clock_timestamp()) / {SPEED} else moment end $$;
     create function fast_pacing() returns trigger language plpgsql as $$
     begin
-        new.next_slot_at := fast_moment(new.next_slot_at, old.next_slot_at);
-        new.parked_until := fast_moment(new.parked_until, old.parked_until);
-        new.due_at := fast_moment(new.due_at, old.due_at);
+        new.next_slot_at := public.fast_moment(new.next_slot_at, old.next_slot_at);
+        new.parked_until := public.fast_moment(new.parked_until, old.parked_until);
+        new.due_at := public.fast_moment(new.due_at, old.due_at);
         return new;
     end $$;
     create trigger fast_pacing before update on mms.pacing for each row execute function fast_pacing();

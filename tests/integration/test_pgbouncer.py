@@ -4,12 +4,15 @@ import pytest
 
 from harness.fleet import RECONCILE, Fleet
 from harness.pgbouncer import PgBouncer
+from harness.system import LOGINS
+
+WORKER = LOGINS["worker"][0]
 
 
 @pytest.fixture
 def bouncer(postgres, system):
     # Three connections for all, although each worker alone holds three.
-    with PgBouncer(postgres, system.directory, pool_size=3) as bouncer:
+    with PgBouncer(postgres, system.directory, pool_size=3, users=[WORKER]) as bouncer:
         yield bouncer
         for worker in system.workers:
             assert worker.stop(timeout=60) == 0
@@ -18,7 +21,7 @@ def bouncer(postgres, system):
 def test_the_pace_behind_pgbouncer(system, bouncer):
     """Four workers on three connections keep the pace, also when PgBouncer is restarted under them."""
     fleet = Fleet(system)
-    url = bouncer.url(system.database)
+    url = bouncer.url(system.database, WORKER)
     fleet.start(4, database_url=url, **RECONCILE)
     fleet.produce(each=8)
     fleet.wait_sent(12)
@@ -35,6 +38,6 @@ def test_migrating_through_pgbouncer(system, bouncer):
     system.query("drop schema mms cascade")
     system.migrate(database_url=bouncer.url(system.database))
     fleet = Fleet(system, destinations=1)
-    fleet.start(1, database_url=bouncer.url(system.database))
+    fleet.start(1, database_url=bouncer.url(system.database, WORKER))
     fleet.produce(each=1)
     fleet.wait_accepted()

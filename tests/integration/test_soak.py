@@ -4,7 +4,6 @@ import types
 
 import pytest
 
-from bench.world import make_role
 from soak import watch
 from soak.run import soak
 from soak.trend import Quantity, slope, trend
@@ -39,7 +38,6 @@ def test_little_is_not_much():
 @pytest.mark.timeout(150)
 def test_soak(postgres, kafka):
     """Every event becomes one message, whatever the mild faults do; and every quantity was measured."""
-    make_role(postgres)
     servers = types.SimpleNamespace(postgres=postgres, kafka=kafka)
     settings = {"twilio_timeout": "3s", "reconcile_delay": "4s", "lease": "15s", "retry_base": "1s", "retry_max": "2s"}
     done = soak(servers, 2, 0.2, 60, say=lambda _: None, **settings)

@@ -393,6 +393,22 @@ static void judges_what_was_not_answered(void **state)
     }
 }
 
+static void judges_a_certificate(void **state)
+{
+    const struct http_response response = {.result = HTTP_NOT_SENT,
+                                           .distrusted = true,
+                                           .error = "certificate has expired",
+                                           .body = ""};
+    struct verdict v;
+
+    (void)state;
+    outcome_judge(&response, 0, &v);
+    assert_int_equal(v.outcome, RETRY);
+    assert_int_equal(v.scope, WORKER);
+    assert_string_equal(v.reason, "CERTIFICATE_REFUSED");
+    assert_string_equal(v.error_message, "certificate has expired");
+}
+
 /* ---- Retry-After ---- */
 
 static void reads_retry_after(void **state)
@@ -542,6 +558,7 @@ int main(void)
         cmocka_unit_test(the_status_decides_without_a_known_code),
         cmocka_unit_test(success_needs_a_sid),
         cmocka_unit_test(judges_what_was_not_answered),
+        cmocka_unit_test(judges_a_certificate),
         cmocka_unit_test(reads_retry_after),
         cmocka_unit_test(retry_after_holds_with_every_answer),
         cmocka_unit_test(messages_are_cut_to_valid_utf8),

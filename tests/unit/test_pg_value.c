@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "common/pg.h"
 #include "common/pg_value.h"
 
 /* The wire form of an array: dimensions, has nulls, element type, count, lower bound, elements. */
@@ -181,13 +182,36 @@ static void reads_fields(void **state)
     PQclear(row);
 }
 
+/* ---- reasons ---- */
+
+static void reasons_are_one_line(void **state)
+{
+    static const struct {
+        const char *message, *line;
+    } cases[] = {
+        {"", ""},
+        {"no line feed", "no line feed"},
+        {"ERROR:  no such thing\nDETAIL:  Key (id)=(secret)\n", "ERROR:  no such thing"},
+        {"connection to server at \"h\" (::1) failed: refused\n\tIs it running?\n"
+         "connection to server at \"h\" (127.0.0.1) failed: expired\n",
+         "connection to server at \"h\" (::1) failed: refused; "
+         "connection to server at \"h\" (127.0.0.1) failed: expired"},
+    };
+    char line[200], small[8];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_string_equal(pg_reason(cases[i].message, line, sizeof line), cases[i].line);
+    assert_string_equal(pg_reason(cases[3].message, small, sizeof small), "connect");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_arrays),  cmocka_unit_test(text_arrays),
         cmocka_unit_test(number_arrays), cmocka_unit_test(time_arrays),
         cmocka_unit_test(uuid_arrays),   cmocka_unit_test(moments),
-        cmocka_unit_test(reads_fields),
+        cmocka_unit_test(reads_fields),  cmocka_unit_test(reasons_are_one_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -342,8 +342,11 @@ static void on_reached(void *arg, const struct http_response *response)
                   asking->check->settings->twilio_base_url, response->status);
     } else {
         check_say(asking->check, FINDING_FAILED, "twilio",
-                  "Check MMS_TWILIO_BASE_URL, the network, and proxies (credentials could not be "
-                  "tried)",
+                  response->distrusted
+                      ? "Check MMS_TWILIO_BASE_URL; for a proxy's own certificate set "
+                        "MMS_TWILIO_CA_FILE (credentials could not be tried)"
+                      : "Check MMS_TWILIO_BASE_URL, the network, and proxies (credentials could "
+                        "not be tried)",
                   "%s: %s", asking->check->settings->twilio_base_url, response->error);
     }
     event_base_loopbreak(asking->base);
@@ -425,7 +428,7 @@ void check_twilio(struct check *check, struct db *db)
     asking.end = &asking.first;
     curl_global_init(CURL_GLOBAL_DEFAULT);
     asking.base = event_base_new();
-    asking.http = http_open(asking.base, TWILIO_AGENT, LIVE_MAX);
+    asking.http = http_open(asking.base, TWILIO_AGENT, check->settings->twilio_ca_file, LIVE_MAX);
     asking.timer = evtimer_new(asking.base, on_timer, &asking);
     reach(&asking);
     if (db != NULL)

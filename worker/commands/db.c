@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/mem.h"
+#include "common/pg.h"
 #include "worker/schema.h"
 
 struct db {
@@ -26,12 +27,13 @@ struct db {
 
 static void say(struct db *db, const char *text)
 {
-    int length = (int)strcspn(text, "\n");
+    char line[512];
 
+    pg_reason(text, line, sizeof line);
     if (db->arguments != NULL)
-        command_failed(db->arguments, "PostgreSQL: %.*s", length, text);
+        command_failed(db->arguments, "PostgreSQL: %s", line);
     else
-        snprintf(db->trouble, db->trouble_size, "%.*s", length, text);
+        snprintf(db->trouble, db->trouble_size, "%s", line);
 }
 
 static void complain(struct db *db, const PGresult *result)

@@ -1,6 +1,6 @@
 -- What a worker relies on, of the server and of the role that it connects as. Names of tables are
 -- looked up in the catalog: a role without rights may not even resolve them.
--- The last column: rights that are missing.
+-- The last columns: rights that are missing; and whether there is one too many.
 select current_setting('server_version_num')::int as version_number,
        current_setting('server_version') as version,
        pg_is_in_recovery() as standby,
@@ -17,7 +17,7 @@ select current_setting('server_version_num')::int as version_number,
                    from (select c.relname, t.place, string_agg(r.name, '/') as rights
                            from (values (1, 'schema_migrations', '{select}'),
                                         (2, 'destinations', '{select}'),
-                                        (3, 'paced', '{select,insert,update}'),
+                                        (3, 'paced', '{select}'),
                                         (4, 'pacing', '{select,insert,update}'),
                                         (5, 'deliveries', '{select,insert,update}'),
                                         (6, 'attempts', '{select,insert,update}'),
@@ -29,5 +29,8 @@ select current_setting('server_version_num')::int as version_number,
                            join pg_namespace n on n.nspname = 'mms'
                            join pg_class c on c.relnamespace = n.oid and c.relname = t.name
                           cross join lateral unnest(t.rights::text[]) as r(name)
-                          where not has_table_privilege(c.oid, r.name)
-                          group by c.relname, t.place) w)) as missing_rights
+                          where not (has_table_privilege(c.oid, r.name)
+                                     or (r.name in ('insert', 'update')
+                                         and has_any_column_privilege(c.oid, r.name)))
+                          group by c.relname, t.place) w)) as missing_rights,
+       (select r.rolsuper from pg_roles r where r.rolname = current_user) as superuser
