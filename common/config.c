@@ -66,7 +66,7 @@ static bool parse_integer(const char *text, int64_t *ret_value)
     return errno == 0 && end != text && *end == '\0' && !isspace((unsigned char)text[0]);
 }
 
-static bool parse_bool(const char *text, bool *ret_value)
+bool config_parse_bool(const char *text, bool *ret_value)
 {
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
 
@@ -102,7 +102,7 @@ static bool set_value(const struct config_setting *setting, void *where, const c
     switch (setting->type) {
     case CONFIG_BOOL:
         snprintf(expected, size, "true or false");
-        return parse_bool(text, where);
+        return config_parse_bool(text, where);
     case CONFIG_CHOICE:
         snprintf(expected, size, "one of %s", setting->choices);
         if (!is_choice(setting->choices, text))

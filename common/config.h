@@ -63,4 +63,7 @@ bool config_name_is_secret(const char *name);
 /* "35s" and the like to microseconds; false if `text` is not a duration. */
 bool config_parse_duration(const char *text, int64_t *ret_us);
 
+/* Parses true, yes, on, 1, or false, no, off, 0. */
+bool config_parse_bool(const char *text, bool *ret_value);
+
 #endif

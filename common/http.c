@@ -481,3 +481,34 @@ const char *http_header_value(const struct http_response *response, const char *
     }
     return NULL;
 }
+
+static void add_proxy(struct redactor *redactor, const char *url)
+{
+    CURLU *parsed = curl_url();
+    char *user = NULL, *password = NULL;
+
+    if (parsed != NULL &&
+        curl_url_set(parsed, CURLUPART_URL, url, CURLU_DEFAULT_SCHEME | CURLU_NON_SUPPORT_SCHEME) ==
+            CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_PASSWORD, &password, CURLU_URLDECODE) == CURLUE_OK) {
+        curl_url_get(parsed, CURLUPART_USER, &user, CURLU_URLDECODE);
+        redactor_add_login(redactor, user != NULL ? user : "", password);
+        mem_wipe(password, strlen(password));
+    }
+    curl_free(user);
+    curl_free(password);
+    curl_url_cleanup(parsed);
+}
+
+void http_redact_proxies(struct redactor *redactor)
+{
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                        "ALL_PROXY"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *url = getenv(names[i]);
+
+        if (url != NULL && url[0] != '\0')
+            add_proxy(redactor, url);
+    }
+}

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "redact.h"
+
 /*
  * An HTTP client on the event loop (libcurl's multi interface) for requests that must not be
  * repeated: each goes out once at most, and the end says whether a byte of it can have left.
@@ -85,6 +87,12 @@ void http_close(struct http *http);
  * within this call.
  */
 void http_send(struct http *http, const struct http_request *request);
+
+/*
+ * Adds the logins of the proxies that the environment names, as libcurl reads it: a proxy may echo
+ * what it was sent.
+ */
+void http_redact_proxies(struct redactor *redactor);
 
 /* The value of a kept header, or NULL. */
 const char *http_header_value(const struct http_response *response, const char *name);

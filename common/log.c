@@ -57,6 +57,15 @@ static void add_quoted(struct buf *line, const char *text)
     json_escape_bytes(line, text, length);
 }
 
+/* What names something else is no phone number, whatever it looks like. */
+static bool is_id(const char *name)
+{
+    size_t length = strlen(name);
+
+    return (length >= 3 && strcmp(name + length - 3, "_id") == 0) ||
+           (length >= 4 && strcmp(name + length - 4, "_sid") == 0);
+}
+
 static void add_json_field(struct buf *line, const struct log_field *field)
 {
     if (field->kind == LOG_FIELD_INTEGER) {
@@ -94,24 +103,34 @@ static void begin_line(struct buf *line, enum log_level level, const char *messa
     json_add_text(line, "message", message);
 }
 
+/* The phone numbers in what was written since `from`. */
+static void mask(struct buf *line, size_t from)
+{
+    if (!show_phone_numbers)
+        e164_mask(line->data + from);
+}
+
 static void write_line(enum log_level level, const char *message, const struct log_field *fields)
 {
     struct buf line;
+    size_t written;
 
     buf_init(&line, LINE_MAX_BYTES);
     begin_line(&line, level, message);
+    mask(&line, 0);
     for (; fields->kind != LOG_FIELD_NONE; fields++) {
         if (fields->kind == LOG_FIELD_LEFT_OUT ||
             (fields->kind == LOG_FIELD_STRING && fields->string == NULL))
             continue;
+        written = line.length;
         if (as_text)
             add_text_field(&line, fields);
         else
             add_json_field(&line, fields);
+        if (!is_id(fields->name))
+            mask(&line, written);
     }
     buf_add_string(&line, as_text ? "\n" : "}\n");
-    if (!show_phone_numbers)
-        e164_mask(line.data);
     /* One write() a line, so that lines of several processes on one pipe don't mix. */
     if (write(STDERR_FILENO, line.data, line.length) < 0) {
         /* Nobody reads our log. The work goes on. */

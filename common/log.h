@@ -9,7 +9,8 @@
  * A function either logs or returns its error, never both; the line is written where the decision
  * is made, and says what happens next.
  *
- * Phone numbers are masked, whoever names them. Of a flood of equal warnings or errors (the message
+ * Phone numbers are masked, whoever names them, but in ids (fields whose names end with _id or
+ * _sid), where digits are no phone number. Of a flood of equal warnings or errors (the message
  * counts, not the fields) the first are written, and then how many there were (common/flood.h).
  *
  *     log_info("destination parked", log_str("destination_id", id), log_int("seconds", 20));

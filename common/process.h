@@ -7,4 +7,11 @@
  */
 void process_register(void);
 
+/*
+ * Nothing of this process' memory gets into a core file, whatever its limits and core(5)'s pattern
+ * are, and no other process of this user looks into it: that takes root (prctl(2),
+ * PR_SET_DUMPABLE).
+ */
+void process_protect(void);
+
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "redact.h"
 
 /* The part of a template between its braces, blanks stripped. Borrowed, not terminated. */
 struct token {
@@ -115,6 +116,8 @@ static bool render_token(const struct token *token, const json_t *document,
         return true;
     snprintf(why, why_size, "the event has no {{%.*s}}",
              (int)(token->length < 128 ? token->length : 128), token->path);
+    if (redact_suspects(why))
+        snprintf(why, why_size, "the event lacks what a token names");
     return false;
 }
 

@@ -214,3 +214,57 @@ bool url_has_scheme(const char *url, const char *scheme)
     curl_free(found);
     return same;
 }
+
+#define HIDDEN "***"
+
+/* "name=value", or a bare word. */
+static void show_parameter(struct buf *out, const char *parameter, size_t length, const char *kept)
+{
+    const char *equals = memchr(parameter, '=', length);
+    size_t name = equals != NULL ? (size_t)(equals - parameter) : 0;
+
+    if (kept != NULL && name == strlen(kept) && strncmp(parameter, kept, name) == 0) {
+        buf_add(out, parameter, length);
+    } else if (length > 0) {
+        buf_add(out, parameter, equals != NULL ? name + 1 : 0);
+        buf_add_string(out, HIDDEN);
+    }
+}
+
+/* From the '?' up to the fragment; returns its length. */
+static size_t show_query(struct buf *out, const char *query, const char *kept)
+{
+    size_t end = strcspn(query, "#");
+
+    for (size_t i = 0; i < end;) {
+        size_t length;
+
+        buf_add_char(out, query[i++]); /* '?' or '&' */
+        length = strcspn(query + i, "&#");
+        show_parameter(out, query + i, length, kept);
+        i += length;
+    }
+    return end;
+}
+
+void url_show(struct buf *out, const char *url, const char *kept)
+{
+    const char *slashes = strstr(url, "://");
+    size_t host = slashes != NULL ? (size_t)(slashes - url) + 3 : 0;
+    size_t host_end = host + strcspn(url + host, "/?#");
+    size_t path_end;
+
+    buf_add(out, url, host);
+    for (size_t i = host_end; i > host; i--) {
+        if (url[i - 1] != '@')
+            continue;
+        buf_add_string(out, HIDDEN "@");
+        host = i;
+        break;
+    }
+    path_end = host + strcspn(url + host, "?#");
+    buf_add(out, url + host, path_end - host);
+    if (url[path_end] == '?')
+        path_end += show_query(out, url + path_end, kept);
+    buf_add_string(out, url + path_end);
+}

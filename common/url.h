@@ -2,6 +2,8 @@
 #define COMMON_URL_H
 
 #include <stdbool.h>
+
+#include "buf.h"
 #include <stddef.h>
 
 /*
@@ -28,5 +30,11 @@ bool url_loopback(const char *url);
 
 /* True if `url` parses and its scheme is `scheme` ("http", "https"). */
 bool url_has_scheme(const char *url, const char *scheme);
+
+/*
+ * Appends `url` (any text) as others may see it: a login and the values of its query, which may be
+ * keys, are shown as ***. The parameter `kept` is shown as it is; NULL: none is.
+ */
+void url_show(struct buf *out, const char *url, const char *kept);
 
 #endif

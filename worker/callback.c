@@ -218,6 +218,16 @@ static const char *signature_fault(const struct callback *callback, struct incom
 
 /* ---- a request ---- */
 
+/* What it says in words is kept. */
+static void hide_token(struct status *status, const char *token)
+{
+    struct redactor *redactor = redactor_new();
+
+    redactor_add(redactor, token);
+    status_redact(status, redactor);
+    redactor_free(redactor);
+}
+
 /* It is Twilio's: is it about an attempt of ours? */
 static void receive(struct callback *callback, struct evhttp_request *request,
                     const struct incoming *in, struct attempt_id *id)
@@ -236,6 +246,7 @@ static void receive(struct callback *callback, struct evhttp_request *request,
     }
     status = callback_form_status(&in->form, id);
     signature_sha256(in->token, strlen(in->token), status->signer);
+    hide_token(status, in->token);
     answer(request, TAKEN, 204, NULL);
     callback->options.received(callback->options.arg, status);
 }

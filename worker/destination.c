@@ -6,6 +6,7 @@
 #include "common/e164.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "common/redact.h"
 #include "common/template.h"
 #include "common/utf8.h"
 #include "worker/sid.h"
@@ -28,10 +29,10 @@ struct judge {
     size_t size;
 };
 
-/* How much of a stranger's word is shown: one line of valid UTF-8. */
+/* How much of a stranger's word is shown: all of it, or nothing if it may be a secret. */
 static int shown(const char *word)
 {
-    return utf8_has_control(word) ? 0 : (int)utf8_prefix(word, 64);
+    return redact_is_name(word) ? (int)strlen(word) : 0;
 }
 
 static bool wrong(struct judge *judge, const char *field, const char *fault, const char *expected)
@@ -279,6 +280,10 @@ static void warn(struct destination *d)
     buf_init(&out, sizeof d->warning + 1);
     if (d->from != NULL && e164_alphanumeric(d->from))
         buf_add_string(&out, "; config.from: Twilio sends no MMS from an alphanumeric sender ID");
+    if (strlen(d->auth_token) < REDACT_MIN || strlen(d->password) < REDACT_MIN)
+        buf_add_string(&out,
+                       "; config.auth: a secret of less than 8 characters is none of Twilio's, "
+                       "and is not masked in what it answers");
     options_warn(&d->options, &out);
     if (out.length > 0)
         snprintf(d->warning, sizeof d->warning, "%s", out.data + strlen("; "));

@@ -14,6 +14,7 @@
 #include "sql.h"
 #include "worker/destination.h"
 #include "worker/outcome.h"
+#include "worker/twilio.h"
 
 /* A second's messages at a time; while there are fewer, it is looked less often, and costs less. */
 #define INTERVAL     CLOCK_SECOND
@@ -46,7 +47,8 @@ struct poll {
 /* One message that is being asked for. */
 struct asking {
     struct poll *poll;
-    struct status *status; /* to be filled by the answer */
+    struct status *status;     /* to be filled by the answer */
+    struct redactor *redactor; /* for what it says */
     struct asking *prev, *next;
 };
 
@@ -138,6 +140,7 @@ static void asking_free(struct asking *asking)
         asking->next->prev = asking->prev;
     poll->count--;
     status_free(asking->status);
+    redactor_free(asking->redactor);
     free(asking);
 }
 
@@ -167,6 +170,7 @@ static void on_answer(void *arg, const struct http_response *response)
 
     result_metrics[good ? POLL_ANSWERED : POLL_FAILED].value++;
     if (good) {
+        status_redact(asking->status, asking->redactor);
         statuses_add(poll->options.statuses, asking->status);
         asking->status = NULL;
     } else {
@@ -201,6 +205,7 @@ static struct asking *new_asking(struct poll *poll, const PGresult *rows, int ro
              pg_text(rows, row, C_MESSAGE_SID));
     asking->poll = poll;
     asking->status = status;
+    asking->redactor = twilio_redactor(destination);
     asking->next = poll->asking;
     if (poll->asking != NULL)
         poll->asking->prev = asking;

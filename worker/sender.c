@@ -52,7 +52,7 @@ static char *mask(const struct delivery *delivery, const char *bytes, size_t len
     struct buf text;
 
     buf_init(&text, max);
-    twilio_mask(&delivery->request, bytes, length, &text);
+    redact(delivery->request.redactor, bytes, length, &text);
     return buf_detach(&text);
 }
 

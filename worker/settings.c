@@ -19,6 +19,10 @@
 #define HOUR      (3600 * CLOCK_SECOND)
 #define COUNT(of) (sizeof(of) / sizeof((of)[0]))
 #define AT(field) offsetof(struct settings, field)
+/* Of a setting, in the log. */
+#define SHOWN_MAX_BYTES 4096
+
+#define CORE_DUMPS "MMS_CORE_DUMPS"
 
 static const struct config_setting table[] = {
     {"MMS_KAFKA_BOOTSTRAP_SERVERS", CONFIG_STRING, AT(kafka_bootstrap_servers), NULL,
@@ -91,6 +95,10 @@ static const struct config_setting table[] = {
      0, "json|text", false},
     {"MMS_LOG_PHONE_NUMBERS", CONFIG_BOOL, AT(log_phone_numbers), "false",
      "write phone numbers into the log as they are, instead of +371******00", 0, 0, NULL, false},
+    {CORE_DUMPS, CONFIG_BOOL, AT(core_dumps), "false",
+     "for developers: a crash may leave a core file, with every secret in it, and debuggers of the "
+     "same user may attach",
+     0, 0, NULL, false},
 };
 
 #define PREFIX "MMS_"
@@ -108,6 +116,11 @@ static bool judge_base_url(const struct settings *settings, char *error, size_t 
     if (strchr(url, '@') != NULL) {
         snprintf(error, size,
                  "MMS_TWILIO_BASE_URL: has a user name in it, expected an https URL without");
+        return false;
+    }
+    if (strpbrk(url, "?#") != NULL) {
+        snprintf(error, size,
+                 "MMS_TWILIO_BASE_URL: has a query in it, expected an https URL without");
         return false;
     }
     if (url_has_scheme(url, "https") ||
@@ -314,19 +327,26 @@ static bool judge_listen(const char *setting, const char *listen, char *error, s
     return false;
 }
 
+static bool judge_callback_url(const char *url, char *error, size_t size)
+{
+    struct buf shown;
+    char why[128];
+
+    if (url[0] == '\0' || url_callback(url, why, sizeof why))
+        return true;
+    buf_init(&shown, SHOWN_MAX_BYTES);
+    url_show(&shown, strchr(url, '@') != NULL ? "…" : url, NULL);
+    snprintf(error, size, "MMS_STATUS_CALLBACK_URL: '%.200s' %s, expected an http(s) URL",
+             shown.data, why);
+    buf_release(&shown);
+    return false;
+}
+
 /* Who listens has to know what Twilio signs: the URL as it was given to it. */
 static bool judge_callback(const struct settings *settings, char *error, size_t size)
 {
-    char why[128];
-
-    if (settings->status_callback_url[0] != '\0' &&
-        !url_callback(settings->status_callback_url, why, sizeof why)) {
-        snprintf(error, size, "MMS_STATUS_CALLBACK_URL: '%.200s' %s, expected an http(s) URL",
-                 strchr(settings->status_callback_url, '@') != NULL ? "…"
-                                                                    : settings->status_callback_url,
-                 why);
+    if (!judge_callback_url(settings->status_callback_url, error, size))
         return false;
-    }
     if (settings->callback_listen[0] == '\0')
         return true;
     if (settings->status_callback_url[0] == '\0') {
@@ -439,6 +459,8 @@ static void describe(const struct config_setting *setting, const struct settings
     default:
         if (setting->offset == AT(database_url))
             describe_database(settings->database_url, out);
+        else if (setting->offset == AT(status_callback_url))
+            url_show(out, settings->status_callback_url, NULL);
         else
             buf_add_string(out, *(char *const *)field);
     }
@@ -451,7 +473,7 @@ void settings_log(const struct settings *settings)
     size_t count = 0;
 
     for (; count < COUNT(table); count++) {
-        buf_init(&values[count], 4096);
+        buf_init(&values[count], SHOWN_MAX_BYTES);
         buf_add_string(&values[count], "");
         describe(&table[count], settings, &values[count]);
         fields[count] = log_str(table[count].name, values[count].data);
@@ -466,6 +488,17 @@ void settings_log(const struct settings *settings)
     log_write(LOG_INFO, "settings", fields);
     for (size_t i = 0; i < COUNT(table); i++)
         buf_release(&values[i]);
+}
+
+bool settings_allow_core_dumps(char *const *environment)
+{
+    bool allowed = false;
+
+    for (; *environment != NULL; environment++) {
+        if (strncmp(*environment, CORE_DUMPS "=", strlen(CORE_DUMPS "=")) == 0)
+            config_parse_bool(*environment + strlen(CORE_DUMPS "="), &allowed);
+    }
+    return allowed;
 }
 
 void settings_help(FILE *out)

@@ -35,6 +35,7 @@ struct settings {
     char *log_level;
     char *log_format;
     bool log_phone_numbers;
+    bool core_dumps;
     struct config_pairs kafka_properties; /* MMS_KAFKA_*: passed to librdkafka */
 };
 
@@ -56,6 +57,12 @@ void settings_release(struct settings *settings);
 
 /* Logs every setting on one line, secrets masked. */
 void settings_log(const struct settings *settings);
+
+/*
+ * Whether the environment allows core dumps: known before anything else, for secrets are in memory
+ * from the beginning on.
+ */
+bool settings_allow_core_dumps(char *const *environment);
 
 /* The table of settings for --help. */
 void settings_help(FILE *out);

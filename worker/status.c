@@ -1,5 +1,6 @@
 #include "worker/status.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,27 @@ bool status_is_final(const char *name)
             return statuses[i].final;
     }
     return false;
+}
+
+static void redact_text(char **text, const struct redactor *redactor)
+{
+    struct buf out;
+
+    if (*text == NULL)
+        return;
+    buf_init(&out, SIZE_MAX);
+    redact(redactor, *text, strlen(*text), &out);
+    free(*text);
+    *text = buf_detach(&out);
+}
+
+void status_redact(struct status *status, const struct redactor *redactor)
+{
+    redact_text(&status->error_message, redactor);
+    redact_text(&status->from, redactor);
+    redact_text(&status->to, redactor);
+    redact_text(&status->messaging_service_sid, redactor);
+    redact_text(&status->parameters, redactor);
 }
 
 void status_free(struct status *status)

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/redact.h"
+
 /*
  * What Twilio says later about a message that it took: the page "Outbound message status" has the
  * names. Without I/O.
@@ -45,6 +47,9 @@ int status_rank(const char *name);
 
 /* Whether a message stays in this status: nothing more is said about it. */
 bool status_is_final(const char *name);
+
+/* Takes secrets out of what was said. */
+void status_redact(struct status *status, const struct redactor *redactor);
 
 /* Frees one. */
 void status_free(struct status *status);

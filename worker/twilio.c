@@ -4,15 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base64.h"
+#include "common/http.h"
 #include "common/json.h"
 #include "common/mem.h"
-#include "common/utf8.h"
+#include "common/url.h"
+#include "worker/attempt_id.h"
 
-#define FORM_MAX_BYTES ((size_t)256 << 10)
-/* Fewer characters of a secret than this are no secret. */
-#define CUT_SECRET_MIN     8
+#define FORM_MAX_BYTES     ((size_t)256 << 10)
 #define EVIDENCE_MAX_BYTES ((size_t)64 << 10)
+#define CALLBACK_PARAMETER "StatusCallback"
 
 static void add_to_form(struct buf *form, const char *name, const char *value)
 {
@@ -25,9 +25,22 @@ static void add_to_form(struct buf *form, const char *name, const char *value)
     curl_free(escaped);
 }
 
+/* Who is called back may want to see a key in the query. */
+static void add_callback(struct buf *json, const char *name, const char *url)
+{
+    struct buf shown;
+
+    buf_init(&shown, EVIDENCE_MAX_BYTES);
+    url_show(&shown, url, ATTEMPT_ID_PARAMETER);
+    json_add_text(json, name, shown.data);
+    buf_release(&shown);
+}
+
 static void add_to_json(struct buf *json, const char *name, const char *value)
 {
-    if (value != NULL)
+    if (value != NULL && strcmp(name, CALLBACK_PARAMETER) == 0)
+        add_callback(json, name, value);
+    else if (value != NULL)
         json_add_text(json, name, value);
 }
 
@@ -55,7 +68,7 @@ static void add_options(const struct parts *parts, struct buf *out, add_fn *add)
 {
     const struct options *options = &parts->destination->options;
 
-    add(out, "StatusCallback", parts->status_callback);
+    add(out, CALLBACK_PARAMETER, parts->status_callback);
     for (int i = 0; i < options->count; i++) {
         /* The row's wish is for MMS; what is sent as SMS is sent so because that failed. */
         if (!parts->message->sms || strcmp(options->list[i].name, "SendAsMms") != 0)
@@ -114,7 +127,7 @@ static const char *own_callback(const struct destination *destination, const cha
 {
     const struct options *options = &destination->options;
 
-    if (options_value(options, "StatusCallback") != NULL ||
+    if (options_value(options, CALLBACK_PARAMETER) != NULL ||
         options_value(options, "ApplicationSid") != NULL)
         return NULL;
     return status_callback;
@@ -129,33 +142,22 @@ void twilio_request_build(const char *base_url, const struct destination *destin
         .message = message,
         .status_callback = own_callback(destination, status_callback),
     };
-    char *pair = mem_printf("%s:%s", destination->user, destination->password);
 
     ret_request->url =
         mem_printf("%s/2010-04-01/Accounts/%s/Messages.json", base_url, destination->account_sid);
     ret_request->user = mem_strdup(destination->user);
     ret_request->password = mem_strdup(destination->password);
-    ret_request->basic = mem_zalloc(BASE64_SIZE(strlen(pair)));
-    base64_encode(pair, strlen(pair), ret_request->basic);
-    /* For masking alone: a page may have the padding escaped. */
-    ret_request->basic[strcspn(ret_request->basic, "=")] = '\0';
+    ret_request->redactor = twilio_redactor(destination);
     build_form(&parts, ret_request);
     build_evidence(&parts, ret_request);
-    mem_wipe(pair, strlen(pair));
-    free(pair);
-}
-
-static void wipe(char *secret)
-{
-    if (secret != NULL)
-        mem_wipe(secret, strlen(secret));
-    free(secret);
 }
 
 void twilio_request_release(struct twilio_request *request)
 {
-    wipe(request->password);
-    wipe(request->basic);
+    if (request->password != NULL)
+        mem_wipe(request->password, strlen(request->password));
+    free(request->password);
+    redactor_free(request->redactor);
     free(request->url);
     free(request->user);
     free(request->form);
@@ -163,66 +165,13 @@ void twilio_request_release(struct twilio_request *request)
     *request = (struct twilio_request){.url = NULL};
 }
 
-/* The first copy of any of the secrets in `bytes`; its length into `ret_length`. */
-static const char *find_secret(const struct twilio_request *request, const char *bytes,
-                               size_t length, size_t *ret_length)
+struct redactor *twilio_redactor(const struct destination *destination)
 {
-    const char *secrets[] = {request->basic, request->password};
-    const char *first = NULL;
+    struct redactor *redactor = redactor_new();
 
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
-        const char *found;
-
-        if (secrets[i] == NULL || secrets[i][0] == '\0')
-            continue;
-        found = memmem(bytes, length, secrets[i], strlen(secrets[i]));
-        if (found != NULL && (first == NULL || found < first)) {
-            first = found;
-            *ret_length = strlen(secrets[i]);
-        }
-    }
-    return first;
-}
-
-/*
- * What we are given may have been cut within a secret: the length of the longest beginning of one
- * that `bytes` ends with.
- */
-static size_t cut_secret(const struct twilio_request *request, const char *bytes, size_t length)
-{
-    const char *secrets[] = {request->basic, request->password};
-    size_t longest = 0;
-
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
-        size_t part = secrets[i] != NULL ? strlen(secrets[i]) : 0;
-
-        if (part > length)
-            part = length;
-        for (; part >= CUT_SECRET_MIN && part > longest; part--) {
-            if (memcmp(bytes + length - part, secrets[i], part) == 0)
-                longest = part;
-        }
-    }
-    return longest;
-}
-
-void twilio_mask(const struct twilio_request *request, const char *bytes, size_t length,
-                 struct buf *out)
-{
-    const char *secret;
-    size_t secret_length = 0;
-    size_t cut;
-
-    while ((secret = find_secret(request, bytes, length, &secret_length)) != NULL) {
-        size_t before = (size_t)(secret - bytes);
-
-        if (!utf8_clean(out, bytes, before))
-            return;
-        buf_add_string(out, "***");
-        bytes += before + secret_length;
-        length -= before + secret_length;
-    }
-    cut = cut_secret(request, bytes, length);
-    if (utf8_clean(out, bytes, length - cut) && cut > 0)
-        buf_add_string(out, "***");
+    redactor_add_login(redactor, destination->user, destination->password);
+    if (strcmp(destination->auth_token, destination->password) != 0)
+        redactor_add(redactor, destination->auth_token);
+    http_redact_proxies(redactor);
+    return redactor;
 }

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/buf.h"
+#include "common/redact.h"
 #include "worker/destination.h"
 #include "worker/render.h"
 
@@ -17,8 +17,8 @@ struct twilio_request {
     char *user, *password;
     char *form; /* application/x-www-form-urlencoded */
     size_t form_length;
-    char *evidence; /* JSON: the request as sent, without secrets */
-    char *basic;    /* user:password in base64 without its padding, for masking */
+    char *evidence;            /* JSON: the request as sent, without secrets */
+    struct redactor *redactor; /* for what is answered */
 };
 
 /*
@@ -35,10 +35,9 @@ void twilio_request_build(const char *base_url, const struct destination *destin
 void twilio_request_release(struct twilio_request *request);
 
 /*
- * Appends `bytes` with every copy of the request's secrets replaced by "***", as valid UTF-8. A
- * proxy may echo the Authorization header in its error page.
+ * What must not be kept of an answer to this destination's requests: its secrets, and those for
+ * proxies on the way. A proxy may echo the Authorization header in its error page.
  */
-void twilio_mask(const struct twilio_request *request, const char *bytes, size_t length,
-                 struct buf *out);
+struct redactor *twilio_redactor(const struct destination *destination);
 
 #endif

@@ -15,6 +15,8 @@ BUILD = Path(os.environ.get("BUILD_DIR", ROOT / "build")).resolve()
 BIN = Path(os.environ.get("BIN_DIR", BUILD)).resolve()
 """Where the programs are that are tested; `make asan` has its own."""
 
+SANITIZED = BIN.name == "asan"
+
 
 class Unavailable(Exception):
     """A server can't be had on this machine. The text is one line that says why and what would help."""

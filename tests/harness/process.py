@@ -16,7 +16,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from . import wait
+from . import SANITIZED, wait
 
 # Variables that would change what a server or the worker under test does behind a test's back.
 _FOREIGN_PREFIXES = ("MMS_", "PG")
@@ -31,6 +31,8 @@ def clean_env(**extra):
         if not name.startswith(_FOREIGN_PREFIXES) and name.lower() not in _FOREIGN_NAMES
     }
     env["LC_ALL"] = "C.UTF-8"
+    if SANITIZED:
+        env["MMS_CORE_DUMPS"] = "true"  # LeakSanitizer looks into its process as a debugger does
     env.update({name: str(value) for name, value in extra.items()})
     return env
 

@@ -464,7 +464,7 @@ def test_test_shows_what_a_worker_then_sends(system, run):
     flat = {name: value if isinstance(value, list) else [value] for name, value in parameters.items()}
     assert list(shown) == list(flat)
     assert {**shown, "StatusCallback": 1} == {**flat, "StatusCallback": 1}
-    assert shown["StatusCallback"][0].startswith("https://callbacks.example.com/twilio?a=b&attempt=1.1.")
+    assert shown["StatusCallback"][0].startswith("https://callbacks.example.com/twilio?a=***&attempt=1.1.")
     # Now there is a latest event.
     said = json.loads(run("test", "d", "--json").out)
     assert (said["event_id"], said["event_source"]) == ("e", "latest")

@@ -17,10 +17,11 @@ from test_destination_config import API_KEY, SECRET, WRONG, check_no_secret
 SERVICE = "MG" + "0123456789abcdef" * 2
 APPLICATION = "AP" + "0123456789abcdef" * 2
 CALLBACK = "https://calls.example.com/cb?x=1&y=%2B"
+CALLBACK_SHOWN = "https://calls.example.com/cb?x=***&y=***"
 
 # Every option: the field, its value, Twilio's name, the value in the form, and in the evidence.
 OPTIONS = [
-    ("status_callback", CALLBACK, "StatusCallback", "https%3A%2F%2Fcalls.example.com%2Fcb%3Fx%3D1%26y%3D%252B", CALLBACK),
+    ("status_callback", CALLBACK, "StatusCallback", "https%3A%2F%2Fcalls.example.com%2Fcb%3Fx%3D1%26y%3D%252B", CALLBACK_SHOWN),
     ("application_sid", APPLICATION, "ApplicationSid", APPLICATION, APPLICATION),
     ("max_price", 0.5, "MaxPrice", "0.5", "0.5"),
     ("provide_feedback", True, "ProvideFeedback", "true", "true"),

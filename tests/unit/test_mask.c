@@ -5,6 +5,7 @@
 
 #define SID(prefix) prefix "0123456789abcdefABCDEF0123456789"
 #define HUSH        "hush-hush"
+#define LOST        "f00dfeed1badcafe2deadbee3c0ffee4"
 #define AUTH        "\"auth\":{\"account_sid\":\"" SID("AC") "\",\"auth_token\":"
 
 static json_t *parse(const char *text)
@@ -42,6 +43,16 @@ static void hides_secrets(void **state)
         {"{\"media_urls\":[\"https://a.example/@b?c=@d\",\"https://u:" HUSH "@a.example/\"]}",
          "{\"media_urls\":[\"https://a.example/@b?c=@d\",\"***\"]}"},
         {"{\"status_callback\":\"https://" HUSH "@a.example/\"}", "{\"status_callback\":\"***\"}"},
+        {"{\"status_callback\":\"https://a.example/?key=" HUSH "&b#rc=2\"}",
+         "{\"status_callback\":\"https://a.example/?key=***&***#rc=2\"}"},
+        /* what may be a secret in a wrong place */
+        {"{" AUTH "\"" HUSH "\"},\"from\":\"" HUSH "\",\"body_template\":\"a HUSH-HUSH b\"}",
+         "{" AUTH "\"***\"},\"from\":\"***\",\"body_template\":\"***\"}"},
+        {"{\"messaging_service_sid\":\"" LOST "\",\"from\":\"" SID("MG") "\"}",
+         "{\"messaging_service_sid\":\"***\",\"from\":\"" SID("MG") "\"}"},
+        {"{\"media_urls\":[\"https://a.example/" LOST ".png\"],\"to\":{\"" LOST "\":1}}",
+         "{\"media_urls\":[\"https://a.example/" LOST ".png\"],\"to\":\"***\"}"},
+        {"{\"" LOST "\":1}", "{\"***\":\"***\"}"},
         {"\"" HUSH "\"", "\"***\""},
         {"[\"" HUSH "\"]", "\"***\""},
         {"null", "null"},
@@ -72,6 +83,13 @@ static void puts_them_back(void **state)
          "{\"other\":{\"a\":\"" HUSH "\"}}", ""},
         {"{\"media_urls\":[\"a\",\"***\"]}", "{\"media_urls\":[\"b\",\"http://u@h/\"]}",
          "{\"media_urls\":[\"a\",\"http://u@h/\"]}", ""},
+        {"{\"status_callback\":\"http://h/?a=***\"}", "{\"status_callback\":\"http://h/?a=b\"}",
+         "{\"status_callback\":\"http://h/?a=b\"}", ""},
+        {"{\"status_callback\":\"http://i/?a=***\"}", "{\"status_callback\":\"http://h/?a=b\"}",
+         NULL, "config.status_callback: "},
+        {"{\"***\":\"***\"}", "{\"" LOST "\":1}", NULL, "config.***: "},
+        {"{\"body_template\":\"***\"}", "{\"body_template\":\"" LOST "\"}",
+         "{\"body_template\":\"" LOST "\"}", ""},
         {"{\"body_template\":\"***\"}", NULL, "{\"body_template\":\"***\"}", ""},
         {"{" AUTH "\"***\"}}", NULL, NULL, "config.auth.auth_token: "},
         {"{" AUTH "\"***\"}}", "{\"auth\":\"" HUSH "\"}", NULL, "config.auth.auth_token: "},

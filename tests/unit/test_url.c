@@ -413,6 +413,37 @@ static void knows_schemes(void **state)
         check_int(cases[i].url, url_has_scheme(cases[i].url, cases[i].scheme), cases[i].expected);
 }
 
+static void shows_urls_without_secrets(void **state)
+{
+    static const struct {
+        const char *url, *kept, *shown;
+    } cases[] = {
+        {"https://a.example/cb", NULL, "https://a.example/cb"},
+        {"https://a.example/cb?key=hush&b=hush", NULL, "https://a.example/cb?key=***&b=***"},
+        {"https://a.example?hush", NULL, "https://a.example?***"},
+        {"https://a.example/?a=hush&attempt=1.1.x&&c=#rc=3?x", "attempt",
+         "https://a.example/?a=***&attempt=1.1.x&&c=***#rc=3?x"},
+        {"https://a.example/?attempts=hush&attemp=hush", "attempt",
+         "https://a.example/?attempts=***&attemp=***"},
+        {"https://a.example/#?a=b", NULL, "https://a.example/#?a=b"},
+        {"https://me:hush@a.example/@b?c=@hush", NULL, "https://***@a.example/@b?c=***"},
+        {"https://me:hu@sh@a.example", NULL, "https://***@a.example"},
+        {"me:hush@a.example?hush", NULL, "***@a.example?***"},
+        {"", NULL, ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct buf out;
+
+        buf_init(&out, 200);
+        url_show(&out, cases[i].url, cases[i].kept);
+        check_string(cases[i].url, out.data, cases[i].shown);
+        check_lacks(cases[i].url, out.data, "hush");
+        buf_release(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +461,7 @@ int main(void)
         cmocka_unit_test(refuses_lookalikes),
         cmocka_unit_test(knows_loopback),
         cmocka_unit_test(knows_schemes),
+        cmocka_unit_test(shows_urls_without_secrets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

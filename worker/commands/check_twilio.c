@@ -30,7 +30,8 @@
 /* What some destinations have in auth. */
 struct credential {
     char *account, *user, *password;
-    struct buf names; /* of the first destinations */
+    struct redactor *redactor; /* for what Twilio says */
+    struct buf names;          /* of the first destinations */
     int destinations;
     enum { NOT_ASKED, TAKEN, DOUBTFUL, REFUSED } verdict;
     char why[256];
@@ -72,6 +73,7 @@ static struct credential *credential_new(const struct destination *destination)
     credential->account = mem_strdup(destination->account_sid);
     credential->user = mem_strdup(destination->user);
     credential->password = mem_strdup(destination->password);
+    credential->redactor = twilio_redactor(destination);
     buf_init(&credential->names, NAMES_MAX_BYTES);
     return credential;
 }
@@ -82,6 +84,7 @@ static void credential_free(struct credential *credential)
     free(credential->account);
     free(credential->user);
     free(credential->password);
+    redactor_free(credential->redactor);
     buf_release(&credential->names);
     free(credential);
 }
@@ -221,6 +224,7 @@ static void judge_account(struct credential *credential, const json_t *body)
 static void judge_answer(struct credential *credential, const struct http_response *response)
 {
     json_t *body = NULL;
+    struct buf said;
     char why[200];
 
     if (response->result != HTTP_ANSWERED) {
@@ -228,7 +232,10 @@ static void judge_answer(struct credential *credential, const struct http_respon
         judge(credential, REFUSED, "Check MMS_TWILIO_BASE_URL and the network", why);
         return;
     }
-    json_parse(response->body, response->body_length, &body, NULL, 0);
+    buf_init(&said, ANSWER_MAX);
+    redact(credential->redactor, response->body, response->body_length, &said);
+    json_parse(said.data != NULL ? said.data : "", said.length, &body, NULL, 0);
+    buf_release(&said);
     if (response->status == 200 && json_is_object(body))
         judge_account(credential, body);
     else

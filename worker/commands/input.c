@@ -37,7 +37,8 @@ char *input_read(const struct arguments *arguments, const char *name, size_t *re
 
     if (strcmp(name, "-") == 0)
         return read_all(arguments, name, stdin, ret_length);
-    if (strchr(name, '{') != NULL) { /* which may have a secret in it: no echo */
+    if (strchr(name, '{') != NULL || name[0] == '[' ||
+        name[0] == '"') { /* which may have a secret in it: no echo */
         command_failed(arguments, "expected FILE or '-'; this looks like JSON: put it on stdin");
         return NULL;
     }

@@ -2,7 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "common/json.h"
+#include "common/redact.h"
+#include "common/url.h"
 #include "common/utf8.h"
 #include "worker/destination.h"
 #include "worker/sid.h"
@@ -25,22 +29,60 @@ static bool has_password(const char *text)
     return authority[strcspn(authority, "/?#@")] == '@';
 }
 
-static json_t *masked_value(json_t *value)
+/* Paths of media have long words in them. */
+static bool is_url(const char *text)
+{
+    return strncasecmp(text, "http", 4) == 0;
+}
+
+/* Whether a copy of one of the row's secrets is in it. */
+static bool has_copy(const struct redactor *redactor, const char *text)
+{
+    struct buf out;
+    bool same;
+
+    buf_init(&out, SIZE_MAX);
+    redact(redactor, text, strlen(text), &out);
+    same = strcmp(out.data != NULL ? out.data : "", text) == 0;
+    buf_release(&out);
+    return !same;
+}
+
+/* Who is called back may want to see a key in the query. */
+static json_t *shown_callback(const char *url)
+{
+    struct buf out;
+    json_t *shown;
+
+    buf_init(&out, SIZE_MAX);
+    url_show(&out, url, NULL);
+    shown = json_string(out.data != NULL ? out.data : "");
+    buf_release(&out);
+    return shown;
+}
+
+/* Paths of media have long words in them; elsewhere such a word may be a secret in a wrong place.
+ */
+static json_t *masked_text(const char *field, const char *text, const struct redactor *redactor)
+{
+    if (has_password(text) || has_copy(redactor, text) || (!is_url(text) && redact_suspects(text)))
+        return json_string(MASK);
+    return strcmp(field, "status_callback") == 0 ? shown_callback(text) : json_string(text);
+}
+
+static json_t *masked_value(const char *field, json_t *value, const struct redactor *redactor)
 {
     json_t *copy, *element;
-    const char *name;
     size_t i;
 
-    if (json_is_string(value) && has_password(json_string_value(value)))
-        return json_string(MASK);
+    if (json_is_string(value))
+        return masked_text(field, json_string_value(value), redactor);
+    if (json_is_object(value))
+        return json_string(MASK); /* no field is one, but auth */
     copy = json_copy(value);
     json_array_foreach(value, i, element)
     {
-        json_array_set_new(copy, i, masked_value(element));
-    }
-    json_object_foreach(value, name, element)
-    {
-        json_object_set_new(copy, name, masked_value(element));
+        json_array_set_new(copy, i, masked_value(field, element, redactor));
     }
     return copy;
 }
@@ -56,6 +98,13 @@ static bool is_shown_of_auth(const char *name, const json_t *value)
                             (strcmp(name, "api_key_sid") == 0 && sid_valid(text, "SK")));
 }
 
+/* Nobody can tell whether such a name is the secret itself. */
+static void hide_member(json_t *object, const char *name)
+{
+    json_object_del(object, name);
+    json_object_set_new(object, MASK, json_string(MASK));
+}
+
 static json_t *masked_auth(json_t *auth)
 {
     json_t *copy, *value;
@@ -66,29 +115,46 @@ static json_t *masked_auth(json_t *auth)
     copy = json_copy(auth);
     json_object_foreach(auth, name, value)
     {
-        if (!is_shown_of_auth(name, value))
+        if (!redact_is_name(name))
+            hide_member(copy, name);
+        else if (!is_shown_of_auth(name, value))
             json_object_set_new(copy, name, json_string(MASK));
     }
     return copy;
 }
 
+static struct redactor *redactor_of(const json_t *config)
+{
+    const json_t *auth = json_object_get(config, "auth");
+    struct redactor *redactor = redactor_new();
+
+    redactor_add(redactor, json_member_string(auth, "auth_token"));
+    redactor_add(redactor, json_member_string(auth, "api_key_secret"));
+    return redactor;
+}
+
 json_t *mask_config(json_t *config)
 {
+    struct redactor *redactor;
     json_t *copy, *value;
     const char *name;
 
     if (!json_is_object(config))
         return json_is_null(config) ? json_null() : json_string(MASK);
+    redactor = redactor_of(config);
     copy = json_copy(config);
     json_object_foreach(config, name, value)
     {
         if (strcmp(name, "auth") == 0)
             json_object_set_new(copy, name, masked_auth(value));
         else if (destination_has_field(name))
-            json_object_set_new(copy, name, masked_value(value));
-        else if (!json_is_null(value))
+            json_object_set_new(copy, name, masked_value(name, value, redactor));
+        else if (redact_is_name(name) && !json_is_null(value))
             json_object_set_new(copy, name, json_string(MASK));
+        else if (!redact_is_name(name))
+            hide_member(copy, name);
     }
+    redactor_free(redactor);
     return copy;
 }
 
@@ -164,15 +230,24 @@ static json_t *unmasked_array(json_t *value, struct old old, const char *field, 
     return copy;
 }
 
+/* A callback's query is shown with its values masked. */
+static bool has_mask(const json_t *value, const char *field)
+{
+    const char *text = json_string_value(value);
+
+    return is_mask(value) || (text != NULL && strcmp(field, "config.status_callback") == 0 &&
+                              strstr(text, MASK) != NULL);
+}
+
 static json_t *unmasked(json_t *value, struct old old, const char *field, struct fault *fault)
 {
     if (json_is_object(value))
         return unmasked_object(value, old, field, fault);
     if (json_is_array(value))
         return unmasked_array(value, old, field, fault);
-    if (!is_mask(value))
+    if (!has_mask(value, field))
         return json_incref(value);
-    if (is_mask(old.shown))
+    if (json_equal(value, old.shown) && old.value != NULL)
         return json_incref(old.value);
     if (strcmp(field, "config.body_template") == 0)
         return json_incref(value); /* three stars are a text like others */

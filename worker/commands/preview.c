@@ -1,11 +1,14 @@
 #include "worker/commands/preview.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/buf.h"
 #include "common/mem.h"
 #include "common/template.h"
+#include "common/url.h"
 #include "worker/attempt_id.h"
 #include "worker/destination.h"
 #include "worker/event.h"
@@ -14,12 +17,28 @@
 
 #define FIELDS_MAX 64
 
+/* As the evidence has it. */
+static char *shown_callback(const char *url)
+{
+    struct buf out;
+
+    buf_init(&out, SIZE_MAX);
+    url_show(&out, url, ATTEMPT_ID_PARAMETER);
+    return buf_detach(&out);
+}
+
 static void take_request(const struct twilio_request *request, struct preview *preview)
 {
     preview->url = mem_strdup(request->url);
     preview->user = mem_strdup(request->user);
     preview->evidence = mem_strdup(request->evidence);
     form_parse(request->form, request->form_length, FIELDS_MAX, &preview->form);
+    for (size_t i = 0; i < preview->form.count; i++) {
+        struct form_pair *pair = &preview->form.pairs[i];
+
+        if (strcmp(pair->name, "StatusCallback") == 0)
+            pair->value = preview->callback = shown_callback(pair->value);
+    }
 }
 
 /* There is no delivery yet: the URL that Twilio would report to has the first one's numbers. */
@@ -98,5 +117,6 @@ void preview_release(struct preview *preview)
     free(preview->user);
     free(preview->evidence);
     form_release(&preview->form);
+    free(preview->callback);
     *preview = (struct preview){.ready = false};
 }

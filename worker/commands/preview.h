@@ -30,6 +30,7 @@ struct preview {
     char *url;
     char *user;        /* of Basic auth: the account's SID, or the API key's */
     struct form form;  /* what is posted, decoded, in its order */
+    char *callback;    /* what the form shows as StatusCallback; NULL: nothing */
     char *evidence;    /* the request, as evidence has it */
     bool sms_fallback; /* what can't be received as MMS is sent once more as SMS */
 };

@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "common/redact.h"
 #include "common/utf8.h"
 #include "worker/destination.h"
 
@@ -68,7 +69,7 @@ static bool judge_names(const json_t *row, char *why)
         if (i < sizeof names / sizeof names[0])
             continue;
         snprintf(why, ROW_WHY, "%.*s: no such field, expected id, name, type, config, disabled_at",
-                 utf8_has_control(name) ? 0 : (int)utf8_prefix(name, 64), name);
+                 redact_is_name(name) ? (int)strlen(name) : 0, name);
         return false;
     }
     return true;
