@@ -36,7 +36,7 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 PARTS := $(call object,$(COMMON) $(filter-out worker/main.c,$(WORKER))) $(BUILD)/obj/sql.o
 UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT))
 
-.PHONY: all help tools demo playground bench chaos soak test unit integration lint format asan clean reference packages-build packages-test \
+.PHONY: all help tools demo playground bench chaos soak limits test unit integration lint format asan clean reference packages-build packages-test \
 	packages-lint packages-demo packages-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -70,6 +70,10 @@ chaos: packages-test ## crashes, time-outs and outages at random, then the count
 soak: packages-bench ## an even load with mild faults for half an hour: nothing may grow; MINUTES=n, RATE=n, WORKERS=n
 	@$(MAKE) --no-print-directory -j4 tools
 	@BIN_DIR=$(BUILD) MINUTES="$(MINUTES)" RATE="$(RATE)" WORKERS="$(WORKERS)" PYTHONPATH=tests $(PYTHON) -m soak
+
+limits: packages-test ## hostile loads at full size: who behaves keeps his pace, memory is bounded; LOAD=name, SHARE=0.1
+	@$(MAKE) --no-print-directory -j4 tools
+	@BIN_DIR=$(BUILD) LOAD="$(LOAD)" SHARE="$(SHARE)" PYTHONPATH=tests $(PYTHON) -m limits
 
 test: packages-test ## unit tests, then the whole program against real servers
 	@$(MAKE) --no-print-directory -j4 tools $(UNIT_PROGRAMS)

@@ -26,6 +26,8 @@ struct exchange {
     char *form;
     struct buf body;
     struct http_response response;
+    size_t headers_read, body_read;
+    const char *excess; /* which of them was too much; NULL: none */
     char error[CURL_ERROR_SIZE];
     int send_attempts; /* how often libcurl was about to send */
     int64_t sent;
@@ -117,11 +119,24 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
     return 0;
 }
 
+/* Counts what came; false ends the exchange. */
+static bool read_more(struct exchange *exchange, size_t *read, size_t length, size_t max,
+                      const char *excess)
+{
+    *read += length;
+    if (*read > max)
+        exchange->excess = excess;
+    return *read <= max;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 {
     struct exchange *exchange = arg;
     size_t room = exchange->body.max - exchange->body.length;
 
+    if (!read_more(exchange, &exchange->body_read, size * count,
+                   exchange->body.max + HTTP_BEYOND_READ, "the answer's body has no end in sight"))
+        return 0;
     /* The rest is read and forgotten: an answer that is too long is still an answer. */
     buf_add(&exchange->body, bytes, size * count < room ? size * count : room);
     return size * count;
@@ -154,6 +169,10 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
     struct exchange *exchange = arg;
     size_t length = size * count;
 
+    /* Interim answers count as well: there may be any number. */
+    if (!read_more(exchange, &exchange->headers_read, length, HTTP_HEADERS_READ,
+                   "the answer's headers have no end in sight"))
+        return 0;
     if (length >= 5 && strncmp(bytes, "HTTP/", 5) == 0)
         exchange->response.header_count = 0; /* an interim answer came before */
     for (size_t i = 0; i < sizeof kept_headers / sizeof kept_headers[0]; i++) {
@@ -223,6 +242,8 @@ static const char *explain(const struct exchange *exchange, CURLcode code)
         return "the moment to start had passed";
     if (exchange->send_attempts > 1)
         return "the connection died before an answer came";
+    if (exchange->excess != NULL)
+        return exchange->excess;
     return exchange->error[0] != '\0' ? exchange->error : curl_easy_strerror(code);
 }
 

@@ -32,6 +32,14 @@ enum http_result {
 
 #define HTTP_KEPT_HEADERS 8
 
+/*
+ * What is read of an answer's headers; and of its body beyond `response_max`, to be forgotten.
+ * After that the exchange ends as HTTP_BROKEN and the connection is closed: an answer without an
+ * end would have the loop busy until the time limit.
+ */
+#define HTTP_HEADERS_READ ((size_t)64 << 10)
+#define HTTP_BEYOND_READ  ((size_t)1 << 20)
+
 struct http_header {
     const char *name; /* lower case */
     char value[256];  /* valid UTF-8, cut to fit */

@@ -97,6 +97,43 @@ enum json_fault json_parse(const char *bytes, size_t length, json_t **ret_value,
     return fault;
 }
 
+/* The first byte behind the string whose text begins at `i`. */
+static size_t behind_string(const char *bytes, size_t length, size_t i)
+{
+    while (i < length && bytes[i] != '"')
+        i += bytes[i] == '\\' ? 2 : 1;
+    return i + 1;
+}
+
+/* Whether the array or object whose text begins at `i` has nothing in it. */
+static bool is_empty(const char *bytes, size_t length, size_t i)
+{
+    while (i < length && strchr(" \t\r\n", bytes[i]) != NULL && bytes[i] != '\0')
+        i++;
+    return i < length && (bytes[i] == ']' || bytes[i] == '}');
+}
+
+size_t json_count(const char *bytes, size_t length, size_t *ret_depth)
+{
+    size_t count = 1, depth = 0;
+
+    *ret_depth = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (bytes[i] == '"') {
+            i = behind_string(bytes, length, i + 1) - 1;
+        } else if (bytes[i] == '[' || bytes[i] == '{') {
+            count += !is_empty(bytes, length, i + 1);
+            if (++depth > *ret_depth)
+                *ret_depth = depth;
+        } else if (bytes[i] == ',') {
+            count++;
+        } else if ((bytes[i] == ']' || bytes[i] == '}') && depth > 0) {
+            depth--;
+        }
+    }
+    return count;
+}
+
 bool json_escape_bytes(struct buf *buf, const char *bytes, size_t length)
 {
     bool fits = buf_add_char(buf, '"');

@@ -33,6 +33,13 @@ enum json_fault {
 enum json_fault json_parse(const char *bytes, size_t length, json_t **ret_value, char *detail,
                            size_t detail_size);
 
+/*
+ * How many values a JSON text has, and how deep they are nested, without parsing it: each
+ * value costs json_parse() some 100 ns and up to 250 bytes, and takes two bytes to write. Of what
+ * isn't JSON it tells nothing of use.
+ */
+size_t json_count(const char *bytes, size_t length, size_t *ret_depth);
+
 /* Appends `text` (UTF-8) as a JSON string with its quotes. */
 bool json_escape(struct buf *buf, const char *text);
 bool json_escape_bytes(struct buf *buf, const char *bytes, size_t length);

@@ -16,6 +16,24 @@
 #define REVOKE_LIMIT (10 * CLOCK_SECOND)
 #define CLOSE_LIMIT  (10 * CLOCK_SECOND)
 
+/*
+ * Of what it has fetched ahead, up to 20 000 records, librdkafka counts the values alone: a MiB of
+ * headers with each would be 20 GB. So they are counted here, by those of the records that came
+ * last. Beyond this what was fetched ahead is thrown away, and nothing is fetched until the batch
+ * in hand is done.
+ */
+#define AHEAD_MAX_BYTES ((size_t)48 << 20)
+/* Where there may be so much, it is looked at so often. */
+#define AHEAD_INTERVAL (50 * CLOCK_MS)
+/* A batch's headers, which go no further than its transaction's parameters: two short ones of each.
+ */
+#define HEADERS_MAX_BYTES ((size_t)8 << 20)
+
+/* Records that are fetched ahead. */
+#define PREFETCH_RECORDS  20000
+#define STRING_OF(number) #number
+#define STRING(number)    STRING_OF(number)
+
 /* Messages with the events that own them. */
 struct pile {
     rd_kafka_event_t **events;
@@ -23,6 +41,7 @@ struct pile {
     int count;
     int capacity;
     size_t bytes;
+    size_t headers; /* bytes of them */
 };
 
 struct kafka_consumer {
@@ -36,6 +55,9 @@ struct kafka_consumer {
     struct pile hand; /* with the caller */
     bool in_hand;
     bool hold;
+    bool alone;                   /* nothing is fetched until the batch in hand is done */
+    size_t beside;                /* bytes of headers and key of a record of the latest batch */
+    struct event *ahead;          /* looks at what was fetched ahead, while that may be much */
     bool forsaken;                /* the batch in hand belongs to an assignment that has ended */
     rd_kafka_event_t *revocation; /* waits for the batch in hand */
     int64_t revoke_by;
@@ -78,7 +100,7 @@ static void pile_clear(struct pile *pile)
     for (int i = 0; i < pile->count; i++)
         rd_kafka_event_destroy(pile->events[i]);
     pile->count = 0;
-    pile->bytes = 0;
+    pile->bytes = pile->headers = 0;
 }
 
 static void pile_release(struct pile *pile)
@@ -87,6 +109,22 @@ static void pile_release(struct pile *pile)
     free(pile->events);
     free(pile->messages);
     *pile = (struct pile){.count = 0};
+}
+
+static size_t headers_bytes(const rd_kafka_message_t *message)
+{
+    size_t bytes = 0, length;
+    rd_kafka_headers_t *headers;
+    const void *value;
+    const char *name;
+
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return bytes;
+    for (size_t i = 0;
+         rd_kafka_header_get_all(headers, i, &name, &value, &length) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++)
+        bytes += strlen(name) + length;
+    return bytes;
 }
 
 static void pile_add(struct pile *pile, rd_kafka_event_t *event, rd_kafka_message_t *message)
@@ -100,12 +138,24 @@ static void pile_add(struct pile *pile, rd_kafka_event_t *event, rd_kafka_messag
     pile->events[pile->count] = event;
     pile->messages[pile->count++] = message;
     pile->bytes += message->len + message->key_len;
+    pile->headers += headers_bytes(message);
+}
+
+/* Of a record: what librdkafka doesn't count. */
+static size_t average_beside(const struct pile *pile)
+{
+    size_t bytes = pile->headers;
+
+    for (int i = 0; i < pile->count; i++)
+        bytes += pile->messages[i]->key_len;
+    return bytes / (size_t)pile->count;
 }
 
 static bool pile_full(const struct kafka_consumer *consumer)
 {
     return consumer->next.count >= consumer->options.batch_max ||
-           consumer->next.bytes >= consumer->options.batch_max_bytes;
+           consumer->next.bytes >= consumer->options.batch_max_bytes ||
+           consumer->next.headers >= HEADERS_MAX_BYTES;
 }
 
 /* ---- condition ---- */
@@ -354,14 +404,48 @@ static void take_event(struct kafka_consumer *consumer, rd_kafka_event_t *event)
     rd_kafka_event_destroy(event);
 }
 
+/* Pausing throws away what was fetched ahead. */
+static void set_alone(struct kafka_consumer *consumer, bool alone)
+{
+    if (consumer->alone == alone)
+        return;
+    consumer->alone = alone;
+    if (!consumer->hold)
+        pause_all(consumer, alone);
+}
+
+/* Whether there may be too much, sooner or later. */
+static bool is_heavy(const struct kafka_consumer *consumer)
+{
+    return consumer->beside * PREFETCH_RECORDS > AHEAD_MAX_BYTES;
+}
+
+static void on_ahead(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct timeval interval = {.tv_usec = AHEAD_INTERVAL};
+    struct kafka_consumer *consumer = arg;
+
+    (void)fd;
+    (void)what;
+    if (!consumer->in_hand || consumer->alone)
+        return;
+    if (rd_kafka_queue_length(consumer->queue) * consumer->beside > AHEAD_MAX_BYTES)
+        set_alone(consumer, true);
+    else
+        event_add(consumer->ahead, &interval);
+}
+
 static void hand_over(struct kafka_consumer *consumer)
 {
     struct pile empty = consumer->hand;
 
+    consumer->beside = average_beside(&consumer->next);
     consumer->hand = consumer->next;
     consumer->next = empty;
     consumer->in_hand = true;
     consumer->forsaken = false;
+    if (is_heavy(consumer))
+        on_ahead(-1, 0, consumer);
     consumer->options.batch(consumer->options.arg, consumer->hand.messages, consumer->hand.count);
 }
 
@@ -428,6 +512,7 @@ void kafka_consumer_done(struct kafka_consumer *consumer)
         store_offsets(consumer);
     consumer->in_hand = false;
     pile_clear(&consumer->hand);
+    set_alone(consumer, false);
     if (consumer->revocation != NULL)
         finish_revocation(consumer);
     /* Not from here: the caller may be deep in a callback of its own. */
@@ -483,10 +568,10 @@ static rd_kafka_t *open_handle(const struct kafka_consumer_options *options, cha
         "topic.metadata.refresh.interval.ms", "10000",
         /* What is fetched ahead is memory. Much less, and fetching would stop for a second (fixed
            in librdkafka before 2.2) each time the queue is full. */
-        "queued.min.messages", "20000", "queued.max.messages.kbytes", "16384", "fetch.wait.max.ms",
-        "500", "fetch.error.backoff.ms", "500", "reconnect.backoff.max.ms", "2000",
-        "socket.keepalive.enable", "true", "log.queue", "true", "statistics.interval.ms", "2000",
-        NULL};
+        "queued.min.messages", STRING(PREFETCH_RECORDS), "queued.max.messages.kbytes", "16384",
+        "fetch.wait.max.ms", "500", "fetch.error.backoff.ms", "500", "reconnect.backoff.max.ms",
+        "2000", "socket.keepalive.enable", "true", "log.queue", "true", "statistics.interval.ms",
+        "2000", NULL};
     rd_kafka_conf_t *conf = kafka_conf_new(own, options->properties, error, error_size);
     rd_kafka_t *rk;
     char why[256];
@@ -528,6 +613,7 @@ struct kafka_consumer *kafka_consumer_open(struct event_base *base,
     consumer->queue = rd_kafka_queue_get_consumer(rk);
     rd_kafka_set_log_queue(rk, consumer->queue);
     consumer->wake = kafka_wake_new(base, consumer->queue, on_wake, consumer, &consumer->wake_fd);
+    consumer->ahead = evtimer_new(base, on_ahead, consumer);
     consumer->timer = event_new(base, -1, EV_PERSIST, on_timer, consumer);
     event_add(consumer->timer, &interval);
     /* Whatever came before the descriptor was in place makes no wake-up. */
@@ -573,5 +659,6 @@ void kafka_consumer_close(struct kafka_consumer *consumer)
     rd_kafka_destroy_flags(consumer->rk, closed ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     kafka_wake_free(consumer->wake, consumer->wake_fd);
     event_free(consumer->timer);
+    event_free(consumer->ahead);
     free(consumer);
 }

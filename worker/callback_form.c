@@ -9,9 +9,9 @@
 #include "common/json.h"
 #include "common/mem.h"
 #include "common/utf8.h"
+#include "worker/limits.h"
 #include "worker/tokens.h"
 
-#define PARAMETERS_MAX_BYTES 8192
 /* Beyond what a request may have; U+FFFD is longer than what it stands for. */
 #define TEXT_MAX_BYTES ((size_t)64 << 10)
 #define ERROR_CODE_MAX 999999
@@ -61,9 +61,7 @@ static char *clean(const char *text)
 /* NULL if it isn't said: absent, empty, or said twice. */
 static char *text_of(const struct form *form, const char *name)
 {
-    const char *text = form_only(form, name);
-
-    return text != NULL && text[0] != '\0' ? clean(text) : NULL;
+    return status_text(form_only(form, name));
 }
 
 static int error_code_of(const struct form *form)
@@ -82,12 +80,12 @@ static void add_pair(struct buf *json, json_t *seen, const struct form_pair *pai
     char *value = clean(pair->value);
     struct buf member;
 
-    buf_init(&member, PARAMETERS_MAX_BYTES);
+    buf_init(&member, LIMIT_STATUS_PARAMS_BYTES);
     buf_add_string(&member, json->length > 1 ? "," : "");
     json_escape(&member, name);
     buf_add_char(&member, ':');
     json_escape(&member, value);
-    if (!member.overflow && json->length + member.length < PARAMETERS_MAX_BYTES &&
+    if (!member.overflow && json->length + member.length < LIMIT_STATUS_PARAMS_BYTES &&
         json_object_get(seen, name) == NULL) {
         buf_add(json, member.data, member.length);
         json_object_set_new(seen, name, json_true());
@@ -102,7 +100,7 @@ static char *parameters_of(const struct form *form)
     json_t *seen = json_object();
     struct buf json;
 
-    buf_init(&json, PARAMETERS_MAX_BYTES);
+    buf_init(&json, LIMIT_STATUS_PARAMS_BYTES);
     buf_add_char(&json, '{');
     for (size_t i = 0; i < form->count; i++)
         add_pair(&json, seen, &form->pairs[i]);

@@ -38,6 +38,13 @@ void delivery_free(struct delivery *delivery)
     free(delivery);
 }
 
+size_t delivery_bytes(const struct delivery *delivery)
+{
+    const struct twilio_request *request = &delivery->request;
+
+    return request->form_length + (request->evidence != NULL ? strlen(request->evidence) : 0);
+}
+
 void delivery_random_id(unsigned char ret_id[16])
 {
     if (getrandom(ret_id, 16, 0) != 16)

@@ -71,6 +71,9 @@ struct delivery {
 
 void delivery_free(struct delivery *delivery);
 
+/* What its request takes of memory, by and large. The same from when that is built to the end. */
+size_t delivery_bytes(const struct delivery *delivery);
+
 /*
  * Turns the verdict into what happens next: `state`, `budget_spent`, `next_attempt_at`,
  * `parked_until`, `keeps_place`, `well`; a verdict of retry whose budget is used up becomes failed.

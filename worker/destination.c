@@ -9,6 +9,7 @@
 #include "common/redact.h"
 #include "common/template.h"
 #include "common/utf8.h"
+#include "worker/limits.h"
 #include "worker/sid.h"
 
 #define MEDIA_URLS_MAX 10
@@ -300,6 +301,11 @@ static bool judge_row(const char *type, const char *config, struct destination *
     if (type == NULL || strcmp(type, "TWILIO_MMS") != 0) {
         snprintf(why, why_size, "type: '%.*s' is not served here, expected TWILIO_MMS",
                  type != NULL ? shown(type) : 0, type != NULL ? type : "");
+        return false;
+    }
+    if (config == NULL || strlen(config) > LIMIT_CONFIG_BYTES) {
+        snprintf(why, why_size, "config: too large, expected at most %d bytes of settings",
+                 LIMIT_CONFIG_BYTES);
         return false;
     }
     parsed = json_parse(config, strlen(config), &d->json, detail, sizeof detail);

@@ -125,6 +125,7 @@ bool event_parse(const char *bytes, size_t length, struct event *ret_event,
 {
     struct event *event = ret_event;
     enum json_fault fault;
+    size_t values, depth;
     char detail[200];
 
     *event = (struct event){.json = NULL};
@@ -133,6 +134,12 @@ bool event_parse(const char *bytes, size_t length, struct event *ret_event,
     if (length > EVENT_MAX_BYTES) {
         snprintf(detail, sizeof detail, "%zu bytes, expected at most %zu", length, EVENT_MAX_BYTES);
         return reject(ret_rejection, "TOO_LARGE", detail);
+    }
+    values = json_count(bytes, length, &depth);
+    if (values > EVENT_VALUES_MAX && depth <= JSON_DEPTH_MAX && utf8_valid(bytes, length)) {
+        snprintf(detail, sizeof detail, "more than %d JSON values, expected at most so many",
+                 EVENT_VALUES_MAX);
+        return reject(ret_rejection, "TOO_MANY_VALUES", detail);
     }
     fault = json_parse(bytes, length, &event->json, detail, sizeof detail);
     if (fault != JSON_OK)

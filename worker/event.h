@@ -10,6 +10,11 @@
 
 /* Larger events are rejected. */
 #define EVENT_MAX_BYTES ((size_t)1 << 20)
+/*
+ * Values in it, keys not counted. A MiB has room for 350 000, which take 80 MB and 50 ms to parse;
+ * this many take no longer than a MiB of text does.
+ */
+#define EVENT_VALUES_MAX 100000
 /* event_id, destination_id and connection_id, in characters. */
 #define EVENT_ID_MAX 255
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -11,9 +12,8 @@
 #include "common/utf8.h"
 #include "sql.h"
 #include "worker/event.h"
+#include "worker/limits.h"
 
-#define BATCH_MAX       500
-#define BATCH_MAX_BYTES ((size_t)4 << 20)
 /* Trace headers are short (W3C: tracestate up to 512 characters); longer ones are left out. */
 #define TRACE_MAX 1024
 
@@ -30,6 +30,8 @@ struct intake {
     struct kafka_consumer *consumer;
     rd_kafka_message_t *const *messages; /* the batch in hand; NULL: none */
     int ranges;                          /* transactions of it that are not done yet */
+    struct event *rest;                  /* ends the batch, when it took the loop long */
+    int64_t rest_until;                  /* monotonic */
     int64_t taken, rejected;
     bool stopped;
 };
@@ -51,6 +53,7 @@ static struct metric rejected_metrics[] = {
     {REJECTED, .labels = {"reason", "TOMBSTONE"}},
     {REJECTED, .labels = {"reason", "TOO_LARGE"}},
     {REJECTED, .labels = {"reason", "TOO_DEEP"}},
+    {REJECTED, .labels = {"reason", "TOO_MANY_VALUES"}},
     {REJECTED, .labels = {"reason", "DUPLICATE_KEY"}},
     {REJECTED, .labels = {"reason", "NUMBER_OUT_OF_RANGE"}},
     {REJECTED, .labels = {"reason", "NUL_CHARACTER"}},
@@ -152,6 +155,28 @@ static void add_event(struct pg_array *a, const rd_kafka_message_t *message,
     pg_array_add_int8(&a[E_OFFSET], message->offset);
 }
 
+/* What is kept of a rejected record. */
+static void add_cut(struct pg_array *array, const void *bytes, size_t length)
+{
+    add_bytes(array, bytes, length < LIMIT_REJECTED_BYTES ? length : LIMIT_REJECTED_BYTES);
+}
+
+/* Says what is missing of it. */
+static void add_detail(struct pg_array *array, const rd_kafka_message_t *message,
+                       const struct event_rejection *rejection)
+{
+    char *detail;
+
+    if (message->len <= LIMIT_REJECTED_BYTES && message->key_len <= LIMIT_REJECTED_BYTES) {
+        pg_array_add_text(array, rejection->detail);
+        return;
+    }
+    detail = mem_printf("%s; of %zu bytes and %zu of its key the first %zu each are kept",
+                        rejection->detail, message->len, message->key_len, LIMIT_REJECTED_BYTES);
+    pg_array_add_text(array, detail);
+    free(detail);
+}
+
 static void add_rejected(struct pg_array *a, const rd_kafka_message_t *message,
                          const struct event *event, const struct event_rejection *rejection)
 {
@@ -161,10 +186,10 @@ static void add_rejected(struct pg_array *a, const rd_kafka_message_t *message,
     pg_array_add_text(&a[R_EVENT_ID], event->event_id);
     pg_array_add_text(&a[R_DESTINATION_ID], event->destination_id);
     pg_array_add_text(&a[R_CONNECTION_ID], event->connection_id);
-    add_bytes(&a[R_KEY], message->key, message->key_len);
-    add_bytes(&a[R_BYTES], message->payload, message->len);
+    add_cut(&a[R_KEY], message->key, message->key_len);
+    add_cut(&a[R_BYTES], message->payload, message->len);
     pg_array_add_text(&a[R_REASON], rejection->reason);
-    pg_array_add_text(&a[R_DETAIL], rejection->detail);
+    add_detail(&a[R_DETAIL], message, rejection);
     add_header(&a[R_TRACEPARENT], message, "traceparent");
     add_header(&a[R_TRACESTATE], message, "tracestate");
 }
@@ -189,13 +214,31 @@ static void judge(const struct intake *intake, const struct range *range, struct
     }
 }
 
-static void batch_done(struct intake *intake)
+static void next_batch(struct intake *intake)
 {
     intake->messages = NULL;
-    kafka_consumer_done(intake->consumer);
     in_hand_metric.value = 0;
+    kafka_consumer_done(intake->consumer);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    next_batch(arg);
+}
+
+static void batch_done(struct intake *intake)
+{
+    int64_t rest = intake->rest_until - clock_now();
+    const struct timeval tv = {.tv_sec = rest / CLOCK_SECOND, .tv_usec = rest % CLOCK_SECOND};
+
     taken_metric.value += intake->taken;
     intake->options.taken(intake->options.arg, intake->taken, intake->rejected);
+    if (rest > 0)
+        event_add(intake->rest, &tv);
+    else
+        next_batch(intake);
 }
 
 /* Something in the range isn't to PostgreSQL's taste: halves, until it is one event. */
@@ -323,12 +366,16 @@ static void submit(struct intake *intake, int from, int to, bool refused)
 static void on_batch(void *arg, rd_kafka_message_t *const *messages, int count)
 {
     struct intake *intake = arg;
+    int64_t begun = clock_now();
+    int64_t ended;
 
     read_metric.value += count;
     in_hand_metric.value = count;
     intake->messages = messages;
     intake->taken = intake->rejected = 0;
     submit(intake, 0, count, false);
+    ended = clock_now();
+    intake->rest_until = ended + limit_rest(ended - begun);
 }
 
 static void on_changed(void *arg, enum kafka_condition condition, const char *reason)
@@ -363,15 +410,17 @@ struct intake *intake_open(const struct intake_options *options, char *error, si
                                                     .group = options->group,
                                                     .topics = options->topics,
                                                     .properties = options->properties,
-                                                    .batch_max = BATCH_MAX,
-                                                    .batch_max_bytes = BATCH_MAX_BYTES,
+                                                    .batch_max = LIMIT_INTAKE_EVENTS,
+                                                    .batch_max_bytes = LIMIT_INTAKE_BYTES,
                                                     .batch = on_batch,
                                                     .changed = on_changed,
                                                     .arg = intake};
 
     intake->options = *options;
+    intake->rest = evtimer_new(options->base, on_rested, intake);
     intake->consumer = kafka_consumer_open(options->base, &consumer, error, error_size);
     if (intake->consumer == NULL) {
+        event_free(intake->rest);
         free(intake);
         return NULL;
     }
@@ -387,5 +436,6 @@ void intake_close(struct intake *intake)
     if (intake == NULL)
         return;
     kafka_consumer_close(intake->consumer);
+    event_free(intake->rest);
     free(intake);
 }

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
+#include "worker/limits.h"
 #include "worker/outcome.h"
 
 /* What Twilio puts before the body of messages of trial accounts. */
@@ -209,6 +210,8 @@ static void list_message(struct listing *listing, const json_t *message, const c
     listed->body = fold(body != NULL ? body : "");
     if (*find_link(listed->body) != '\0')
         listed->linkless = without_links(listed->body);
+    listing->bytes += sizeof *listed + strlen(listed->body) +
+                      (listed->linkless != NULL ? strlen(listed->linkless) : 0);
 }
 
 /* False for what can't be judged: then nothing can be said about absence either. */
@@ -252,11 +255,12 @@ bool listing_add_page(struct listing *listing, const char *account_sid, const ch
     json_t *page = NULL;
     const json_t *messages, *message;
     bool good;
-    size_t i;
+    size_t i, depth;
 
     *ret_next = NULL;
     listing->sent_last = 0;
-    json_parse(json, length, &page, NULL, 0);
+    if (json_count(json, length, &depth) <= LIMIT_PAGE_VALUES)
+        json_parse(json, length, &page, NULL, 0);
     messages = json_member(page, "messages");
     good = json_is_array(messages);
     if (good) {

@@ -26,6 +26,7 @@ struct listed {
 struct listing {
     struct listed *messages;
     size_t count, capacity;
+    size_t bytes;         /* what is kept of them, by and large */
     int64_t created_from; /* older ones are not kept */
     int64_t sent_last;    /* when the last message of the last page was sent; 0: that isn't said */
 };

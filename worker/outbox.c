@@ -9,6 +9,7 @@
 #include "common/mem.h"
 #include "common/pg_value.h"
 #include "sql.h"
+#include "worker/limits.h"
 #include "worker/sweep.h"
 
 /*
@@ -17,9 +18,6 @@
  */
 #define SWEEP_AGE      (15 * CLOCK_SECOND)
 #define SWEEP_INTERVAL (5 * CLOCK_SECOND)
-#define SWEEP_MAX      500
-#define REJECTED_MAX   200
-#define REJECTED_BYTES (4 << 20)
 
 /* Results of one kind, which are swept in the same way. */
 struct part {
@@ -220,7 +218,7 @@ static enum pg_next part_read(void *arg, const struct pg_reply *reply)
     if (reply->status != PG_OK || part->outbox->stopped)
         return PG_FINISHED;
     count = PQntuples(reply->results[0]);
-    part->again = count >= SWEEP_MAX; /* what is found brings others along */
+    part->again = count >= LIMIT_SWEEP; /* what is found brings others along */
     if (part->again)
         part->sweep.whole_at = 0;
     if (count > 0)
@@ -242,7 +240,7 @@ static void sweep_part(struct part *part)
     unit = pg_unit_new(part_read, part);
     pg_unit_statement(unit, part->sql);
     pg_unit_int8(unit, SWEEP_AGE);
-    pg_unit_int8(unit, SWEEP_MAX);
+    pg_unit_int8(unit, LIMIT_SWEEP);
     pg_unit_int8(unit, sweep_reach(&part->sweep));
     pg_submit(outbox->options.pg, unit);
 }
@@ -346,8 +344,8 @@ void outbox_rejected(struct outbox *outbox)
     unit = pg_unit_new(rejected_read, outbox);
     pg_unit_statement(unit, sql_outbox_rejected);
     pg_unit_int8(unit, SWEEP_AGE);
-    pg_unit_int8(unit, REJECTED_MAX);
-    pg_unit_int8(unit, REJECTED_BYTES);
+    pg_unit_int8(unit, LIMIT_SWEEP);
+    pg_unit_int8(unit, LIMIT_REJECTED_SWEEP);
     pg_unit_text(unit, outbox->options.worker);
     pg_submit(outbox->options.pg, unit);
 }

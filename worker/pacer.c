@@ -10,15 +10,9 @@
 #include "common/metrics.h"
 #include "sql.h"
 #include "worker/attempt_log.h"
+#include "worker/limits.h"
 #include "worker/opt_outs.h"
 #include "worker/pace.h"
-
-/*
- * Destinations a claim takes at most. Each holds an advisory lock for the claim's duration; the
- * lock table is shared by everybody in the database (6400 as delivered). If it is full all the
- * same, the batch is halved until it fits, and grows again after.
- */
-#define CLAIM_MAX 200
 
 /*
  * With nothing known to be due, a poll asks for the clock and for what is due first: one cheap
@@ -63,8 +57,10 @@ struct pacer {
     int64_t whole_look_at; /* monotonic: when that is not to be relied on again */
     struct waiting *waiting;
     int live;
-    char claim_id[33]; /* the claim that is on its way */
-    int undoing;       /* claims whose answer was lost */
+    size_t live_bytes;  /* of their requests */
+    int64_t rest_until; /* monotonic: large events are left alone */
+    char claim_id[33];  /* the claim that is on its way */
+    int undoing;        /* claims whose answer was lost */
 };
 
 static struct metric claims_metric = {.name = "mms_claims_total",
@@ -137,6 +133,12 @@ void pacer_due(struct pacer *pacer, int64_t at)
     claim_soon(pacer, db_clock_when(pacer->options.clock, at) - PACE_LOOK_AHEAD);
 }
 
+/* How many deliveries more this worker may have in its hands. */
+static int room(const struct pacer *pacer)
+{
+    return pacer->live_bytes < LIMIT_LIVE_BYTES ? LIMIT_LIVE - pacer->live : 0;
+}
+
 /* After a query: when the next one is worth making. `next_due` INT64_MAX: nothing is due, ever. */
 static void plan(struct pacer *pacer, int64_t next_due)
 {
@@ -152,7 +154,7 @@ static void plan(struct pacer *pacer, int64_t next_due)
     if (at < pacer->next_claim)
         at = pacer->next_claim;
     /* With no room, who leaves kicks. */
-    if (at < poll_at && pacer->live < pacer->options.live_max && !pacer->held)
+    if (at < poll_at && room(pacer) > 0 && !pacer->held)
         claim_by(pacer, at, false);
     else
         claim_by(pacer, poll_at, true);
@@ -236,6 +238,18 @@ static void release(struct pacer *pacer, struct delivery *delivery)
     evidence_release(pacer->options.evidence, delivery);
 }
 
+static bool prepare(struct pacer *pacer, struct delivery *delivery, const PGresult *rows, int row)
+{
+    int64_t begun = clock_now();
+    bool ready = prepare_request(&pacer->options.prepare, delivery, rows, row);
+    int64_t ended = clock_now();
+
+    if (ended - begun > LIMIT_TURN)
+        pacer->rest_until = ended + limit_rest(ended - begun);
+    pacer->live_bytes += delivery_bytes(delivery);
+    return ready;
+}
+
 static void take_claimed(struct pacer *pacer, const PGresult *rows, int row,
                          struct opt_outs_check *check)
 {
@@ -251,7 +265,7 @@ static void take_claimed(struct pacer *pacer, const PGresult *rows, int row,
         outcome_refuse(&delivery->verdict, OUTCOME_EXPIRED, SCOPE_MESSAGE, "EXPIRED",
                        "waited longer than MMS_EXPIRE_AFTER");
         refuse(pacer, delivery);
-    } else if (!prepare_request(&pacer->options.prepare, delivery, rows, row)) {
+    } else if (!prepare(pacer, delivery, rows, row)) {
         refuse(pacer, delivery);
     } else if (prepare_has_opt_outs(rows, row)) {
         opt_outs_add(check, delivery);
@@ -371,7 +385,7 @@ static enum pg_next claim_done(void *arg, const struct pg_reply *reply)
     for (int row = 0; row < PQntuples(rows); row++)
         take_claimed(pacer, rows, row, check);
     opt_outs_check(check, pacer->options.pg);
-    if (pacer->claim_max < CLAIM_MAX)
+    if (pacer->claim_max < LIMIT_CLAIM)
         pacer->claim_max++;
     plan(pacer, next_due);
     return PG_FINISHED;
@@ -392,7 +406,7 @@ static const char *look_from(struct pacer *pacer, char text[CLOCK_TEXT_SIZE], bo
 
 static void claim(struct pacer *pacer)
 {
-    int room = pacer->options.live_max - pacer->live;
+    int most = room(pacer);
     char floor_text[CLOCK_TEXT_SIZE];
     const char *floor;
     struct pg_unit *unit;
@@ -400,13 +414,13 @@ static void claim(struct pacer *pacer)
 
     if (pacer->stopped || pacer->claiming)
         return;
-    if (room > pacer->claim_max)
-        room = pacer->claim_max;
+    if (most > pacer->claim_max)
+        most = pacer->claim_max;
     floor = look_from(pacer, floor_text, &whole);
     unit = pg_unit_new(claim_done, pacer);
     pg_unit_statement(unit, sql_claim_lock);
     pg_unit_int8(unit, PACE_LOOK_AHEAD);
-    pg_unit_int8(unit, room > 0 ? room : 0);
+    pg_unit_int8(unit, most > 0 ? most : 0);
     pg_unit_text(unit, floor);
     pg_unit_statement(unit, sql_claim);
     pg_unit_int8(unit, PACE_LOOK_AHEAD);
@@ -417,6 +431,9 @@ static void claim(struct pacer *pacer)
     pg_unit_int8(unit, whole);
     new_claim_id(pacer);
     pg_unit_text(unit, pacer->claim_id);
+    pg_unit_int8(unit, LIMIT_CLAIM_BYTES);
+    pg_unit_int8(unit, LIMIT_CONFIG_BYTES);
+    pg_unit_int8(unit, clock_now() < pacer->rest_until ? LIMIT_LIGHT_BYTES : INT32_MAX);
     pg_unit_statement(unit, sql_claim_next);
     pg_unit_text(unit, floor);
     pacer->claiming = true;
@@ -452,10 +469,13 @@ static void poll_due(struct pacer *pacer)
     pg_submit(pacer->options.pg, unit);
 }
 
-void pacer_left(struct pacer *pacer)
+void pacer_left(struct pacer *pacer, size_t bytes)
 {
+    bool was_full = room(pacer) <= 0;
+
     live_metric.value = --pacer->live;
-    if (pacer->live == pacer->options.live_max - 1)
+    pacer->live_bytes -= bytes;
+    if (was_full && room(pacer) > 0)
         pacer_kick(pacer);
 }
 
@@ -500,7 +520,7 @@ struct pacer *pacer_open(const struct pacer_options *options)
     struct pacer *pacer = mem_zalloc(sizeof *pacer);
 
     pacer->options = *options;
-    pacer->claim_max = CLAIM_MAX;
+    pacer->claim_max = LIMIT_CLAIM;
     pacer->timer = evtimer_new(options->base, on_timer, pacer);
     pacer->timer_at = CLOCK_FOREVER;
     pacer->again_at = CLOCK_FOREVER;

@@ -28,7 +28,6 @@ struct pacer_options {
     struct prepare_options prepare;
     int64_t lease;
     int64_t expire_after; /* 0: never */
-    int live_max;         /* deliveries in this worker's hands at a time */
 };
 
 struct pacer *pacer_open(const struct pacer_options *options);
@@ -40,8 +39,9 @@ void pacer_kick(struct pacer *pacer);
 /* Some destination may be due at this moment of the database's clock. */
 void pacer_due(struct pacer *pacer, int64_t at);
 
-/* A delivery that the pacer claimed has left the worker's hands. */
-void pacer_left(struct pacer *pacer);
+/* A delivery of so many bytes (delivery_bytes()) that the pacer claimed has left the worker's
+ * hands. */
+void pacer_left(struct pacer *pacer, size_t bytes);
 
 /*
  * While held it claims nothing and gives back what waits for its slot, but goes on to follow the

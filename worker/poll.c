@@ -74,13 +74,6 @@ static void arm(struct poll *poll, int64_t interval)
 
 /* ---- an answer ---- */
 
-static char *copy_text(const json_t *message, const char *name)
-{
-    const char *text = json_member_string(message, name);
-
-    return text != NULL ? mem_strdup(text) : NULL;
-}
-
 /* What belongs to a status; a body may be long, and is nobody's business here. */
 static char *pick_parameters(const json_t *message)
 {
@@ -109,10 +102,11 @@ static bool read_message(const json_t *message, struct status *status)
     snprintf(status->name, sizeof status->name, "%s", name);
     if (json_is_integer(code) && json_integer_value(code) > 0 && json_integer_value(code) < 1000000)
         status->error_code = (int)json_integer_value(code);
-    status->error_message = copy_text(message, "error_message");
-    status->from = copy_text(message, "from");
-    status->to = copy_text(message, "to");
-    status->messaging_service_sid = copy_text(message, "messaging_service_sid");
+    status->error_message = status_text(json_member_string(message, "error_message"));
+    status->from = status_text(json_member_string(message, "from"));
+    status->to = status_text(json_member_string(message, "to"));
+    status->messaging_service_sid =
+        status_text(json_member_string(message, "messaging_service_sid"));
     status->parameters = pick_parameters(message);
     return true;
 }

@@ -7,9 +7,8 @@
 
 #include "common/mem.h"
 #include "sql.h"
+#include "worker/limits.h"
 
-#define PAGES_MAX  100
-#define PAGE_BYTES ((size_t)8 << 20)
 /* Clocks of whole seconds on both sides. */
 #define SETTLE_MARGIN CLOCK_SECOND
 
@@ -139,7 +138,7 @@ static void take_page(struct question *question, const struct http_response *res
     question->pages++;
     if (next == NULL || !listing_may_go_on(&question->listing))
         read_known(question);
-    else if (question->pages < PAGES_MAX)
+    else if (question->pages < LIMIT_PAGES && question->listing.bytes < LIMIT_LIST_BYTES)
         ask_page(question, next);
     else
         fail(question, "Twilio's list of messages is too long");
@@ -176,7 +175,7 @@ static void ask_page(struct question *question, const char *path)
         .password = first->password,
         .start_by = CLOCK_FOREVER,
         .timeout = question->options->twilio_timeout,
-        .response_max = PAGE_BYTES,
+        .response_max = LIMIT_PAGE_BYTES,
         .done = on_page,
         .arg = question,
     };

@@ -9,6 +9,7 @@
 #include "common/metrics.h"
 #include "sql.h"
 #include "worker/inquiry.h"
+#include "worker/limits.h"
 #include "worker/lookup.h"
 #include "worker/pace.h"
 #include "worker/question.h"
@@ -411,6 +412,7 @@ static void sweep(struct reconcile *reconcile)
     pg_unit_int8(unit, o->twilio_timeout + LOOKUP_LEASE);
     pg_unit_int8(unit, 2 * AGAIN_MAX);
     pg_unit_int8(unit, o->delay);
+    pg_unit_int8(unit, LIMIT_LOOKUP_BYTES);
     pg_submit(o->pg, unit);
 }
 

@@ -21,6 +21,7 @@
 #include "worker/evidence.h"
 #include "worker/health.h"
 #include "worker/intake.h"
+#include "worker/limits.h"
 #include "worker/outbox.h"
 #include "worker/pacer.h"
 #include "worker/poll.h"
@@ -32,9 +33,6 @@
 #include "worker/statistics.h"
 #include "worker/statuses.h"
 #include "worker/vitals.h"
-
-/* Deliveries in one worker's hands at a time, and connections to Twilio. Bounds memory. */
-#define LIVE_MAX 2000
 
 /* The end: how often it is looked at, and what comes on top of an exchange with Twilio. */
 #define STOP_INTERVAL (20 * CLOCK_MS)
@@ -165,6 +163,7 @@ static void on_committed(void *arg, struct delivery *delivery, bool publish)
 {
     struct worker *worker = arg;
     bool claimed = delivery->resolution == NULL;
+    size_t bytes = delivery_bytes(delivery);
     struct status *status = claimed ? NULL : reconcile_committed(delivery);
 
     if (status != NULL)
@@ -174,7 +173,7 @@ static void on_committed(void *arg, struct delivery *delivery, bool publish)
     else
         delivery_free(delivery);
     if (claimed)
-        pacer_left(worker->pacer);
+        pacer_left(worker->pacer, bytes);
 }
 
 static void on_due(void *arg, int64_t at)
@@ -399,7 +398,7 @@ static void open_pacing(struct worker *worker)
 
     worker->evidence = evidence_open(&evidence);
     worker->http =
-        http_open(worker->base, TWILIO_AGENT, worker->settings->twilio_ca_file, LIVE_MAX);
+        http_open(worker->base, TWILIO_AGENT, worker->settings->twilio_ca_file, LIMIT_LIVE);
     reach = (struct reach_options){.base = worker->base,
                                    .http = worker->http,
                                    .base_url = settings->twilio_base_url,
@@ -424,8 +423,7 @@ static void open_pacing(struct worker *worker)
                                                .account = on_account,
                                                .arg = worker},
                                    .lease = settings->lease,
-                                   .expire_after = settings->expire_after,
-                                   .live_max = LIVE_MAX};
+                                   .expire_after = settings->expire_after};
     worker->pacer = pacer_open(&pacer);
     reconcile = (struct reconcile_options){.base = worker->base,
                                            .http = worker->http,

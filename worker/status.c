@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/buf.h"
+#include "common/utf8.h"
+#include "worker/limits.h"
+
 /* Twilio gives no order of arrival: a later status may come before an earlier one. */
 static const struct {
     const char *name;
@@ -56,6 +60,29 @@ void status_redact(struct status *status, const struct redactor *redactor)
     redact_text(&status->to, redactor);
     redact_text(&status->messaging_service_sid, redactor);
     redact_text(&status->parameters, redactor);
+}
+
+char *status_text(const char *text)
+{
+    struct buf out;
+
+    if (text == NULL || text[0] == '\0')
+        return NULL;
+    buf_init(&out, LIMIT_STATUS_TEXT_BYTES);
+    utf8_clean(&out, text, strlen(text));
+    return buf_detach(&out);
+}
+
+size_t status_bytes(const struct status *status)
+{
+    const char *const texts[] = {
+        status->destination_id,        status->error_message, status->from, status->to,
+        status->messaging_service_sid, status->parameters};
+    size_t bytes = sizeof *status;
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        bytes += texts[i] != NULL ? strlen(texts[i]) : 0;
+    return bytes;
 }
 
 void status_free(struct status *status)

@@ -2,6 +2,7 @@
 #define WORKER_STATUS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/redact.h"
@@ -50,6 +51,15 @@ bool status_is_final(const char *name);
 
 /* Takes secrets out of what was said. */
 void status_redact(struct status *status, const struct redactor *redactor);
+
+/*
+ * What a stranger said, as valid UTF-8 of LIMIT_STATUS_TEXT_BYTES at most; owned. NULL stays NULL,
+ * and so becomes what is empty.
+ */
+char *status_text(const char *text);
+
+/* What one takes of memory, by and large. */
+size_t status_bytes(const struct status *status);
 
 /* Frees one. */
 void status_free(struct status *status);

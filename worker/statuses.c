@@ -8,14 +8,13 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "sql.h"
+#include "worker/limits.h"
 #include "worker/outbox.h"
 #include "worker/verdicts.h"
 
 /* A batch is gathered for this long, and has so many reports at most. */
 #define LINGER    (10 * CLOCK_MS)
 #define BATCH_MAX 200
-/* Reports that may wait. Each is about 2 KiB. */
-#define WAITING_MAX 5000
 /* Of a sender's or a recipient's name. */
 #define PARTY_MAX_BYTES 255
 /*
@@ -30,10 +29,10 @@ struct statuses {
     struct results *results; /* NULL: not yet */
     struct event *timer;
     struct status *first, **last; /* waiting, in the order in which they came */
-    size_t waiting;
-    struct status *writing; /* the batch on its way */
-    size_t written;         /* how many reports it has */
-    size_t singly;          /* how many of the first go alone: together they were refused */
+    size_t waiting, waiting_bytes;
+    struct status *writing;        /* the batch on its way */
+    size_t written, written_bytes; /* how many reports it has */
+    size_t singly;                 /* how many of the first go alone: together they were refused */
 };
 
 #define STATUSES                                             \
@@ -165,6 +164,7 @@ static void put_back(struct statuses *statuses)
     statuses->first = statuses->writing;
     statuses->writing = NULL;
     statuses->waiting += statuses->written;
+    statuses->waiting_bytes += statuses->written_bytes;
     statuses->singly = statuses->written;
 }
 
@@ -207,9 +207,13 @@ static struct status *take_batch(struct statuses *statuses)
         statuses->singly--;
         most = 1;
     }
-    for (statuses->written = 0; statuses->written < most && *end != NULL; statuses->written++)
+    statuses->written_bytes = 0;
+    for (statuses->written = 0; statuses->written < most && *end != NULL; statuses->written++) {
+        statuses->written_bytes += status_bytes(*end);
         end = &(*end)->next;
+    }
     statuses->waiting -= statuses->written;
+    statuses->waiting_bytes -= statuses->written_bytes;
     statuses->first = *end;
     *end = NULL;
     if (statuses->first == NULL)
@@ -232,12 +236,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     add_statement(unit, sql_statuses, status_types, STATUS_COLUMNS, statuses->writing, add_status);
     pg_unit_text(unit, statuses->options.worker);
     pg_unit_int8(unit, sent_pause(statuses));
+    pg_unit_int8(unit, LIMIT_STATUSES_OF_ATTEMPT);
     pg_submit(statuses->options.pg, unit);
 }
 
 bool statuses_has_room(const struct statuses *statuses)
 {
-    return statuses->waiting < WAITING_MAX;
+    return statuses->waiting < LIMIT_STATUSES && statuses->waiting_bytes < LIMIT_STATUSES_BYTES;
 }
 
 void statuses_add(struct statuses *statuses, struct status *status)
@@ -255,6 +260,7 @@ void statuses_add(struct statuses *statuses, struct status *status)
     *statuses->last = status;
     statuses->last = &status->next;
     statuses->waiting++;
+    statuses->waiting_bytes += status_bytes(status);
     arm(statuses);
 }
 

@@ -17,6 +17,9 @@
  * (A watermark doesn't help: at it libevent calls evhttp again and again.)
  */
 #define UNREAD_MAX_BYTES 65536
+/* And of a connection in all: what is too long is read to its end, but a body of empty lines has
+ * none. */
+#define READ_MAX_BYTES ((size_t)4 << 20)
 
 /*
  * evhttp asks us for each connection's bufferevent, and lets go of it with the connection; of that
@@ -25,8 +28,10 @@
  */
 struct visitor {
     TAILQ_ENTRY(visitor) link;
+    struct visitors *visitors;
     struct bufferevent *bufferevent;
     int64_t until; /* monotonic */
+    size_t read;   /* bytes so far */
 };
 
 TAILQ_HEAD(visitor_list, visitor);
@@ -38,6 +43,8 @@ struct visitors {
     int max;
     int64_t life;
 };
+
+static void on_input(struct evbuffer *unread, const struct evbuffer_cb_info *info, void *arg);
 
 static bool has_left(const struct visitor *visitor)
 {
@@ -51,6 +58,7 @@ static void forget(struct visitors *visitors, struct visitor *visitor)
 {
     TAILQ_REMOVE(&visitors->list, visitor, link);
     visitors->count--;
+    evbuffer_remove_cb(bufferevent_get_input(visitor->bufferevent), on_input, visitor);
     bufferevent_decref(visitor->bufferevent); /* closes the socket */
     free(visitor);
 }
@@ -75,15 +83,21 @@ static void forget_who_left(struct visitors *visitors)
     }
 }
 
+static bool goes_on(const struct visitor *visitor)
+{
+    struct evbuffer *unread = bufferevent_get_input(visitor->bufferevent);
+
+    return visitor->read > READ_MAX_BYTES || evbuffer_get_length(unread) > UNREAD_MAX_BYTES;
+}
+
 static void send_away_who_goes_on(struct visitors *visitors)
 {
     struct visitor *visitor = TAILQ_FIRST(&visitors->list);
 
     while (visitor != NULL) {
         struct visitor *next = TAILQ_NEXT(visitor, link);
-        struct evbuffer *unread = bufferevent_get_input(visitor->bufferevent);
 
-        if (evbuffer_get_length(unread) > UNREAD_MAX_BYTES)
+        if (goes_on(visitor))
             send_away(visitors, visitor);
         visitor = next;
     }
@@ -92,11 +106,12 @@ static void send_away_who_goes_on(struct visitors *visitors)
 /* From within the connection's own reading, where it can't be closed. */
 static void on_input(struct evbuffer *unread, const struct evbuffer_cb_info *info, void *arg)
 {
-    struct visitors *visitors = arg;
+    struct visitor *visitor = arg;
 
-    (void)info;
-    if (evbuffer_get_length(unread) > UNREAD_MAX_BYTES)
-        event_active(visitors->timer, EV_TIMEOUT, 0);
+    (void)unread;
+    visitor->read += info->n_added;
+    if (goes_on(visitor))
+        event_active(visitor->visitors->timer, EV_TIMEOUT, 0);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -125,8 +140,9 @@ static struct bufferevent *on_visitor(struct event_base *base, void *arg)
         send_away(visitors, TAILQ_FIRST(&visitors->list));
     if (visitors->count == 0)
         event_add(visitors->timer, &interval);
+    visitor->visitors = visitors;
     visitor->bufferevent = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-    evbuffer_add_cb(bufferevent_get_input(visitor->bufferevent), on_input, visitors);
+    evbuffer_add_cb(bufferevent_get_input(visitor->bufferevent), on_input, visitor);
     bufferevent_incref(visitor->bufferevent);
     visitor->until = clock_now() + visitors->life;
     TAILQ_INSERT_TAIL(&visitors->list, visitor, link);

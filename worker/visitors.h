@@ -9,8 +9,9 @@
  * Bounds the connections of an evhttp server, which has no such setting (libevent 2.1): so many at
  * a time, and each for so long, whatever it sends or doesn't. A connection too many costs the
  * oldest its place: who says what he has to say is gone long before, and who is silent keeps nobody
- * out. One with more than 64 KiB that evhttp can't make anything of is closed. For a server that
- * closes the connection with each answer, and whose bounds for headers and bodies are below that.
+ * out. One with more than 64 KiB that evhttp can't make anything of is closed, and one with more
+ * than 4 MiB in all. For a server that closes the connection with each answer, and whose bounds for
+ * headers and bodies are below that.
  */
 struct visitors;
 

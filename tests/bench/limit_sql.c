@@ -13,6 +13,7 @@
 #include "limits.h"
 #include "sql.h"
 #include "worker/delivery.h"
+#include "worker/limits.h"
 #include "worker/pace.h"
 
 #define INTAKE_BATCH 500
@@ -160,6 +161,9 @@ static void claim_statements(struct pg_unit *unit, const struct side *side)
     pg_unit_text(unit, side->name);
     pg_unit_int8(unit, 0);                                  /* from pending_from on */
     pg_unit_text(unit, "00000000000000000000000000000000"); /* the claim's id */
+    pg_unit_int8(unit, LIMIT_CLAIM_BYTES);
+    pg_unit_int8(unit, LIMIT_CONFIG_BYTES);
+    pg_unit_int8(unit, INT32_MAX);
     pg_unit_statement(unit, sql_claim_next);
     pg_unit_text(unit, "-infinity");
 }

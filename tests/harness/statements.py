@@ -136,7 +136,7 @@ class Statements:
         """
         self.run("claim_lock", look_ahead, limit, floor)
         whole = int(floor == "-infinity")
-        claimed = self.run("claim", look_ahead, lease, spacing, window, self.worker, whole, uuid.uuid4().hex)
+        claimed = self.run("claim", look_ahead, lease, spacing, window, self.worker, whole, uuid.uuid4().hex, 1 << 20, 65536, 2**31 - 1)
         self.run("claim_next", floor)
         return claimed
 
@@ -159,7 +159,7 @@ class Statements:
     def look_up(self, lease=60 * MICROSECONDS, early=1200 * MICROSECONDS, delay=4 * MICROSECONDS):
         """Takes up what is due to be looked up at Twilio: the rows of reconcile.sql."""
         with self.transaction():
-            return self.run("reconcile", 200, 100, lease, early, delay)
+            return self.run("reconcile", 200, 100, lease, early, delay, 8 << 20)
 
     def resolve(self, asked, state, message_sid=None):
         """Stores what was found out about a row of look_up(): the state it goes to. Returns what evidence() does."""
@@ -215,7 +215,7 @@ class Statements:
                 *ids, [t.account_sid for t in told], [t.message_sid for t in told], [t.status for t in told],
                 [t.rank for t in told], [int(t.final) for t in told], [t.error_code for t in told], *[none] * 3,
                 [t.source for t in told], none, [t.sender for t in told], [t.recipient for t in told],
-                ["" for _ in told], self.worker, 3600 * MICROSECONDS,
+                ["" for _ in told], self.worker, 3600 * MICROSECONDS, 100,
             )  # fmt: skip
 
     def left_over_statuses(self, reach=3600 * MICROSECONDS):

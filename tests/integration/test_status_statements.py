@@ -176,6 +176,15 @@ def test_a_number_that_is_none_does_no_harm(system, statements):
     assert system.value("select count(*) from mms.opt_outs") == 0
 
 
+def test_an_attempt_has_so_many_statuses(system, statements):
+    """Who can sign can say anything, and as often as he likes: a hundred rows are kept."""
+    _, attempt = unknown(system, statements)
+    for n in range(0, 150, 50):
+        statements.tell(*(Told(attempt, f"MM{m:032x}", "sent", 40) for m in range(n, n + 50)))
+    statements.tell(*(Told(attempt, f"MM{m:032x}", "delivered", 60, final=True) for m in range(200)))
+    assert system.value("select count(*) from mms.message_statuses") == 100
+
+
 def test_what_is_too_old_takes_no_polls_place(system, statements):
     """More is sent than can be asked for: what a day has passed over is closed beside the polls, not in their stead."""
     system.query(

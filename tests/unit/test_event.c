@@ -219,6 +219,26 @@ static void bounds_the_depth(void **state)
     }
 }
 
+/* The event, its three members, the array, and what is in it. */
+static void bounds_the_values(void **state)
+{
+    static const struct expected many = {"TOO_MANY_VALUES", "more than 100000 JSON values", NO_IDS};
+    static const struct expected fine = FINE;
+
+    (void)state;
+    for (size_t more = 0; more <= 1; more++) {
+        char *values = check_repeat("{},", EVENT_VALUES_MAX - 5 + more);
+        size_t size = strlen(values) + 200;
+        char *text = malloc(size);
+
+        snprintf(text, size, "{" IDS ",\"payload\":[%s0]}", values);
+        check_event(more > 0 ? "too many" : "just enough", text, strlen(text),
+                    more > 0 ? &many : &fine);
+        free(text);
+        free(values);
+    }
+}
+
 static void bounds_the_size(void **state)
 {
     static const struct expected fine = FINE;
@@ -286,6 +306,7 @@ int main(void)
         cmocka_unit_test(bounds_the_length_of_ids),
         cmocka_unit_test(bounds_the_depth),
         cmocka_unit_test(bounds_the_size),
+        cmocka_unit_test(bounds_the_values),
         cmocka_unit_test(judges_the_other_fields),
         cmocka_unit_test(keeps_unknown_keys),
     };

@@ -267,6 +267,34 @@ static void members(void **state)
     json_decref(array);
 }
 
+/* What json_count() tells of texts. */
+static void counts_values_and_levels(void **state)
+{
+    const struct {
+        const char *text;
+        size_t count, depth;
+    } cases[] = {
+        {"1", 1, 0},
+        {"[]", 1, 1},
+        {"[1,2,3]", 4, 1},
+        {"{\"a\":1,\"b\":[{ \n}]}", 4, 3},
+        {"[\"[,{\",\"\\\"[[\",\"\\\\\",[]]", 5, 2},
+        {"", 1, 0},
+        {"\"", 1, 0},
+        {"\"\\", 1, 0},
+        {"]]}[", 2, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t depth;
+        size_t count = json_count(cases[i].text, strlen(cases[i].text), &depth);
+
+        check_int(cases[i].text, (int64_t)count, (int64_t)cases[i].count);
+        check_int(cases[i].text, (int64_t)depth, (int64_t)cases[i].depth);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +307,7 @@ int main(void)
         cmocka_unit_test(appends_compact_json),
         cmocka_unit_test(writes_an_object_member_by_member),
         cmocka_unit_test(members),
+        cmocka_unit_test(counts_values_and_levels),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/json.h"
+#include "worker/limits.h"
 #include "worker/lookup.h"
 
 #define S   CLOCK_SECOND
@@ -80,6 +81,30 @@ static const char twilio_page[] =
     " \"num_segments\": \"1\", \"price\": \"-0.02000\", \"price_unit\": \"USD\","
     " \"sid\": \"SMabcdefABCDEF00000000000000000002\", \"status\": \"undelivered\","
     " \"to\": \"+37120000001\"}]}";
+
+/* What is kept is counted; a page of more values than messages have is not even parsed. */
+static void pages_are_bounded(void **state)
+{
+    char *values = check_repeat("{},", LIMIT_PAGE_VALUES - 5);
+    size_t size = strlen(values) + 100;
+    char *page = malloc(size);
+    struct listing listing = {.count = 0};
+    char *next = NULL;
+
+    (void)state;
+    assert_true(add_page(&listing, twilio_page, &next));
+    check_true("kept", listing.bytes > 2 * sizeof *listing.messages);
+    check_true("no more", listing.bytes < 2 * sizeof *listing.messages + 100);
+    free(next);
+    for (size_t more = 0; more <= 1; more++) {
+        snprintf(page, size, "{\"x\":[%s0%s],\"messages\":[],\"next_page_uri\":null}", values,
+                 more > 0 ? ",0" : "");
+        check_int("page", add_page(&listing, page, &next), more == 0);
+    }
+    listing_release(&listing);
+    free(page);
+    free(values);
+}
 
 static void reads_a_page_of_twilio(void **state)
 {
@@ -1581,6 +1606,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_path_is_escaped),
         cmocka_unit_test(reads_a_page_of_twilio),
+        cmocka_unit_test(pages_are_bounded),
         cmocka_unit_test(pages_add_up),
         cmocka_unit_test(an_empty_list_is_a_list),
         cmocka_unit_test(the_next_page_is_of_the_same_list),

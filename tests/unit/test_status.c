@@ -89,6 +89,36 @@ static void free_takes_everything(void **state)
     status_free(mem_zalloc(sizeof *status));
 }
 
+static void keeps_so_much_of_a_text(void **state)
+{
+    char *long_text = check_repeat("\u20ac", 1000); /* three bytes each */
+    char *text = status_text(long_text);
+
+    (void)state;
+    assert_int_equal(strlen(text), 1023);
+    assert_true(strncmp(text, long_text, 1023) == 0);
+    free(text);
+    free(long_text);
+    text = status_text("a\xff");
+    assert_string_equal(text, "a\xef\xbf\xbd");
+    free(text);
+    assert_null(status_text(""));
+    assert_null(status_text(NULL));
+}
+
+static void tells_its_size(void **state)
+{
+    const struct status none = {.attempt = 1};
+    char text[101];
+
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    const struct status said = {.error_message = text, .parameters = text, .from = text};
+
+    assert_int_equal(status_bytes(&said), status_bytes(&none) + 300);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +127,8 @@ int main(void)
         cmocka_unit_test(unknown_ones_stand_between_sent_and_the_final_ones),
         cmocka_unit_test(every_rank_is_above_none),
         cmocka_unit_test(free_takes_everything),
+        cmocka_unit_test(keeps_so_much_of_a_text),
+        cmocka_unit_test(tells_its_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,6 +247,33 @@ static void a_line_without_an_end_is_not_read_on(void **state)
     close_house(&house);
 }
 
+/* Nothing of it stays unread, and it never comes to an end. */
+static void empty_lines_without_an_end_are_not_read_on(void **state)
+{
+    static const char first[] = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    char lines[16384];
+    struct house house;
+    ssize_t taken = 0, sent;
+    int fd;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lines; i += 2)
+        memcpy(lines + i, "\r\n", 2);
+    open_house(&house);
+    fd = visit(&house);
+    say(&house, fd, first);
+    for (int i = 0; i < 1000 && !is_closed(fd); i++) {
+        sent = send(fd, lines, sizeof lines, MSG_DONTWAIT | MSG_NOSIGNAL);
+        taken += sent > 0 ? sent : 0;
+        turn(&house, 0);
+    }
+    assert_true(is_closed(fd));
+    check_true("not before", taken >= 4 << 20);
+    check_true("soon", taken < (4 << 20) + LINE_MAX_BYTES);
+    close(fd);
+    close_house(&house);
+}
+
 static void the_house_may_be_closed_with_all_in(void **state)
 {
     struct house house;
@@ -275,6 +302,7 @@ int main(void)
         cmocka_unit_test(the_silent_are_closed),
         cmocka_unit_test(who_drips_is_closed),
         cmocka_unit_test(a_line_without_an_end_is_not_read_on),
+        cmocka_unit_test(empty_lines_without_an_end_are_not_read_on),
         cmocka_unit_test(the_house_may_be_closed_with_all_in),
     };
 

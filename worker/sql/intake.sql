@@ -39,9 +39,9 @@ with input as materialized (
     -- another offset or a repeated batch, stays as it is.
     insert into mms.deliveries
            (destination_id, event_id, connection_id, event, traceparent, tracestate, source_topic,
-            source_partition, source_offset, next_attempt_at)
+            source_partition, source_offset, next_attempt_at, event_bytes)
     select i.destination_id, i.event_id, i.connection_id, i.event, i.traceparent, i.tracestate,
-           i.topic, i.partition, i."offset", clock_timestamp()
+           i.topic, i.partition, i."offset", clock_timestamp(), octet_length(i.event::text)
       from input i
      where i.type = 'TWILIO_MMS'
      order by i.position

@@ -1,11 +1,11 @@
 -- Rejected events to publish: our own at once, those of others when they should have been by now.
 -- $1 how old those of others are at least (microseconds), $2 how many at most, $3 how many bytes
--- (the last one may go beyond), $4 worker
+-- of values and keys (the last one may go beyond), $4 worker
 select r.topic, r.partition, r."offset", r.result_id, r.event_id, r.destination_id,
        r.connection_id, r.key, r.bytes, r.reason, r.detail, r.traceparent, r.tracestate, r.worker,
        r.rejected_at
   from (select u.*,
-               sum(coalesce(octet_length(u.bytes), 0))
+               sum(coalesce(octet_length(u.bytes), 0) + coalesce(octet_length(u.key), 0))
                    over (order by u.rejected_at, u.topic, u.partition, u."offset"
                          rows between unbounded preceding and 1 preceding) as bytes_before
           from (select *

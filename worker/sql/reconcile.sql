@@ -4,7 +4,8 @@
 -- one of the messages may be theirs. Only together can equal messages be told apart. Who comes along
 -- was sent at about the same time: an old one would make the list that has to be read a long one.
 -- $1 how many at most, $2 how many of a destination, $3 lease of a lookup, $4 how much later others
--- may be due, $5 the delay (microseconds)
+-- may be due, $5 the delay (microseconds), $6 how many bytes of events: an attempt whose request isn't known
+-- brings its event along, and what would be too much comes at the next look
 -- What Twilio's callback has told (told_sid) needs no question. (A poll only repeats what was held
 -- of the attempt when it was made.)
 -- The witness: a message to the same phone that Twilio took meanwhile, and must have listed.
@@ -19,14 +20,17 @@ with due as materialized (
       join mms.attempts a
         on a.destination_id = d.destination_id and a.delivery_id = d.id and a.attempt = d.attempts
 ), chosen as materialized (
-    select c.destination_id, c.id
+    select c.destination_id, c.id, sum(c.bytes) over lighter as heap,
+           row_number() over lighter = 1 as lightest
       from (select destination_id, array_agg(body) as bodies, bool_or(body is null) as unsaid,
                    min(slot_at) as first_slot, max(slot_at) as last_slot,
                    $5::int8 * 2 * interval '1 microsecond' + interval '5 minutes' as near
               from due
              group by 1) u
      cross join lateral (
-           select w.destination_id, w.id
+           select w.destination_id, w.id,
+                  case when a.request is null
+                       then coalesce(w.event_bytes, pg_column_size(w.event)) else 0 end as bytes
              from mms.deliveries w
              join mms.attempts a
                on a.destination_id = w.destination_id and a.delivery_id = w.id
@@ -43,6 +47,7 @@ with due as materialized (
                             or a.request -> 'parameters' ->> 'Body' = any(u.bodies))))
             order by w.lookup_at, w.id
             limit $2::int8) c
+    window lighter as (order by c.bytes, c.destination_id, c.id)
      limit $1::int8
 ), taken as materialized (
     select d.destination_id, d.id
@@ -50,6 +55,7 @@ with due as materialized (
       join chosen c on d.destination_id = c.destination_id and d.id = c.id
      where d.state is not distinct from 'unknown'
        and (d.lookup_lease is null or d.lookup_lease < clock_timestamp())
+       and (c.lightest or c.heap <= $6::int8)
        for update of d skip locked
 ), asking as (
     update mms.deliveries d

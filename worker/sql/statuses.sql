@@ -3,7 +3,8 @@
 -- $1 destination_id, $2 delivery_id, $3 attempt, $4 account_sid, $5 message_sid, $6 status, $7 rank,
 -- $8 final, $9 error_code, $10 error_message, $11 reason, $12 advice, $13 source, $14 parameters,
 -- $15 sender, $16 recipient, $17 SHA-256 of the token that signed it, '' if none had to (arrays);
--- $18 worker, $19 how long a message that was sent is left alone before it is asked for (microseconds)
+-- $18 worker, $19 how long a message that was sent is left alone before it is asked for (microseconds),
+-- $20 how many an attempt may have
 -- An attempt is named by a URL that Twilio signed with its account's token: it must be that
 -- account's, by its evidence, or by its destination while there is none. And the token must be what
 -- the attempt's own destination has: any row may say the account's SID and a token of its owner's.
@@ -41,8 +42,16 @@ with input as materialized (
                                    'hex'))
        and (i.source = 'callback' or a.message_sid = i.message_sid)
 ), known as materialized (
-    select i.*, k.rank as known_rank, coalesce(k.waits, false) as known_waits
+    select i.*, k.rank as known_rank, coalesce(k.waits, false) as known_waits,
+           stored_before.n + row_number() over (partition by i.destination_id, i.delivery_id,
+                                                             i.attempt
+                                                order by i.place) <= $20::int8 as has_room
       from input i
+     cross join lateral (
+           select count(*) as n
+             from mms.message_statuses m
+            where m.destination_id = i.destination_id and m.delivery_id = i.delivery_id
+              and m.attempt = i.attempt) stored_before
       left join lateral (
            select max(m.rank) as rank, bool_or(m.advanced and m.published_at is null) as waits
              from mms.message_statuses m
@@ -65,6 +74,7 @@ with input as materialized (
       from (select distinct on (k.destination_id, k.delivery_id, k.attempt, k.message_sid, k.status)
                    k.*
               from ranked k
+             where k.has_room
              order by k.destination_id, k.delivery_id, k.attempt, k.message_sid, k.status, k.place) r
      order by r.place
         on conflict (destination_id, delivery_id, attempt, message_sid, status) do nothing

@@ -22,10 +22,10 @@ with over as materialized (
 )
 insert into mms.deliveries
        (destination_id, event_id, connection_id, event, traceparent, tracestate, source_topic,
-        source_partition, source_offset, replay, attempts, next_attempt_at)
+        source_partition, source_offset, replay, attempts, next_attempt_at, event_bytes)
 select d.destination_id, d.event_id, d.connection_id, d.event, d.traceparent, d.tracestate,
        d.source_topic, d.source_partition, d.source_offset, d.replay + 1, d.attempts,
-       clock_timestamp()
+       clock_timestamp(), d.event_bytes
   from over d
  order by d.id
     on conflict (event_id, destination_id, replay) do nothing
