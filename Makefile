@@ -13,7 +13,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 SANITIZE ?=
 CFLAGS ?= -O2 -g -fno-omit-frame-pointer -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 # libcurl's typecheck macros and jansson's loops are not ours to mend: system headers are quiet.
-PACKAGES := rdkafka libcurl jansson libpq libevent libssl libcrypto
+PACKAGES := rdkafka libcurl jansson libpq libevent libssl libcrypto libsodium
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(WARNINGS) -I. -I$(BUILD)/gen -MMD -MP -fPIE $(CFLAGS) $(SANITIZE) \
 	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "base64.h"
 #include "buf.h"
 #include "clock.h"
 #include "mem.h"
@@ -24,6 +25,7 @@ struct exchange {
     CURL *easy;
     struct http_request request; /* its strings are not valid any more; callbacks and numbers are */
     char *form;
+    struct curl_slist *headers;
     struct buf body;
     struct http_response response;
     size_t headers_read, body_read;
@@ -41,7 +43,6 @@ struct http {
     struct event *timer;
     char *agent;
     char *ca_file;
-    struct curl_slist *request_headers;
     struct exchange *active;
     struct exchange *just_sent;
     CURL *free_handles[FREE_MAX]; /* easy handles to use again, with their caches */
@@ -211,6 +212,7 @@ static void exchange_free(struct exchange *exchange)
         curl_easy_cleanup(exchange->easy);
     unlink_exchange(exchange);
     buf_release(&exchange->body);
+    curl_slist_free_all(exchange->headers);
     free(exchange->form);
     free(exchange);
 }
@@ -370,7 +372,6 @@ struct http *http_open(struct event_base *base, const char *agent, const char *c
     http->base = base;
     http->agent = mem_strdup(agent);
     http->ca_file = mem_strdup(ca_file);
-    http->request_headers = curl_slist_append(NULL, "Accept: application/json");
     http->timer = evtimer_new(base, on_timeout, http);
     http->multi = curl_multi_init();
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
@@ -391,7 +392,6 @@ void http_close(struct http *http)
     while (http->free_count > 0)
         curl_easy_cleanup(http->free_handles[--http->free_count]);
     curl_multi_cleanup(http->multi);
-    curl_slist_free_all(http->request_headers);
     event_free(http->timer);
     free(http->agent);
     free(http->ca_file);
@@ -425,17 +425,41 @@ static long connect_timeout_ms(const struct http_request *request)
     return left < CLOCK_MS ? 1 : (long)(left / CLOCK_MS);
 }
 
+/*
+ * Basic auth by a header of our own: what is given to libcurl as a password stays with the
+ * connection and with the handle, for as long as those are kept.
+ */
+static struct curl_slist *add_authorization(struct curl_slist *headers,
+                                            const struct http_request *request)
+{
+    static const char name[] = "Authorization: Basic ";
+    char *pair = mem_printf("%s:%s", request->user, request->password);
+    size_t length = strlen(pair);
+    char *header = mem_zalloc(sizeof name + BASE64_SIZE(length));
+
+    memcpy(header, name, sizeof name);
+    base64_encode(pair, length, header + strlen(name));
+    headers = curl_slist_append(headers, header);
+    mem_wipe(pair, length);
+    mem_wipe(header, strlen(header));
+    free(pair);
+    free(header);
+    return headers;
+}
+
+static struct curl_slist *make_headers(const struct http_request *request)
+{
+    struct curl_slist *headers = curl_slist_append(NULL, "Accept: application/json");
+
+    return request->user != NULL ? add_authorization(headers, request) : headers;
+}
+
 static void set_request(CURL *easy, const struct http_request *request, const char *form)
 {
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms(request));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->timeout / CLOCK_MS));
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->fresh);
-    if (request->user != NULL) {
-        curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
-        curl_easy_setopt(easy, CURLOPT_USERNAME, request->user);
-        curl_easy_setopt(easy, CURLOPT_PASSWORD, request->password);
-    }
     if (form != NULL) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, form);
@@ -467,7 +491,6 @@ static void set_manners(CURL *easy, const struct http *http)
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, http->agent);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->request_headers);
 }
 
 void http_send(struct http *http, const struct http_request *request)
@@ -487,6 +510,8 @@ void http_send(struct http *http, const struct http_request *request)
     set_request(easy, request, exchange->form);
     set_trust(easy, http);
     set_manners(easy, http);
+    exchange->headers = make_headers(request);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers);
     exchange->next = http->active;
     if (http->active != NULL)
         http->active->prev = exchange;

@@ -1,14 +1,17 @@
 #include "worker/accounts.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/backoff.h"
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pg_value.h"
 #include "common/said.h"
 #include "sql.h"
+#include "worker/signature.h"
 
 #define INTERVAL       CLOCK_SECOND
 #define FIRST_INTERVAL (100 * CLOCK_MS) /* until everything has been read once */
@@ -27,6 +30,7 @@ enum column { C_LAST_ID, C_DESTINATIONS, C_ACCOUNT_SID, C_AUTH_TOKEN, C_UPDATED_
 
 struct accounts {
     struct pg *pg;
+    const struct secrets *secrets;
     struct event *timer;
     struct tokens *tokens;
     bool asking;
@@ -47,9 +51,14 @@ static void arm(struct accounts *accounts, int64_t delay)
     event_add(accounts->timer, &tv);
 }
 
-static void add(struct accounts *accounts, const char *account_sid, const char *token, int64_t at)
+/* `text` is what the destination has, `token` what that stands for. */
+static void add(struct accounts *accounts, const char *account_sid, const char *text,
+                const char *token, int64_t at)
 {
-    if (tokens_add(accounts->tokens, account_sid, token, at) || accounts->is_full_said)
+    enum secret_form form = secret_form(text, NULL);
+    const char *reference = form == SECRET_ENV || form == SECRET_FILE ? text : NULL;
+
+    if (tokens_add(accounts->tokens, account_sid, token, reference, at) || accounts->is_full_said)
         return;
     accounts->is_full_said = true;
     log_warn("too many Twilio accounts; callbacks of further ones are refused",
@@ -60,10 +69,16 @@ static void take(struct accounts *accounts, const PGresult *rows)
 {
     for (int row = 0; row < PQntuples(rows); row++) {
         const char *account_sid = pg_text(rows, row, C_ACCOUNT_SID);
-        const char *token = pg_text(rows, row, C_AUTH_TOKEN);
+        const char *text = pg_text(rows, row, C_AUTH_TOKEN);
+        char *token = NULL;
+        char why[512];
 
-        if (account_sid != NULL && token != NULL)
-            add(accounts, account_sid, token, pg_time(rows, row, C_UPDATED_AT));
+        /* One that can't be had is told by who wants to send with it. */
+        if (account_sid != NULL && text != NULL)
+            token = secret_reveal(accounts->secrets, text, why, sizeof why);
+        if (token != NULL)
+            add(accounts, account_sid, text, token, pg_time(rows, row, C_UPDATED_AT));
+        secret_free(token);
     }
 }
 
@@ -171,11 +186,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-struct accounts *accounts_open(struct event_base *base, struct pg *pg)
+struct accounts *accounts_open(struct event_base *base, struct pg *pg,
+                               const struct secrets *secrets)
 {
     struct accounts *accounts = mem_zalloc(sizeof *accounts);
 
     accounts->pg = pg;
+    accounts->secrets = secrets;
     accounts->tokens = tokens_new();
     accounts->timer = event_new(base, -1, 0, on_timer, accounts);
     arm(accounts, FIRST_INTERVAL);
@@ -196,13 +213,41 @@ bool accounts_loaded(const struct accounts *accounts)
     return accounts->loaded;
 }
 
-void accounts_learn(struct accounts *accounts, const char *account_sid, const char *auth_token)
+void accounts_learn(struct accounts *accounts, const struct destination *destination)
 {
-    add(accounts, account_sid, auth_token, clock_wall());
+    add(accounts, destination->account_sid, destination->auth_text, destination->auth_token,
+        clock_wall());
 }
 
 int accounts_tokens(const struct accounts *accounts, const char *account_sid,
                     const char *ret_tokens[TOKENS_OF_ACCOUNT])
 {
     return tokens_find(accounts->tokens, account_sid, ret_tokens);
+}
+
+static void add_signer(struct buf *out, const char *text)
+{
+    char sha256[SIGNATURE_SHA256_SIZE];
+
+    signature_sha256(text, strlen(text), sha256);
+    buf_printf(out, "%s%s", out->length > 0 ? " " : "", sha256);
+}
+
+char *accounts_signers(const struct accounts *accounts, const char *account_sid, const char *token)
+{
+    const char *references[TOKENS_REFERENCES];
+    int count = tokens_references(accounts->tokens, account_sid, token, references);
+    struct buf out;
+
+    buf_init(&out, (size_t)(1 + SECRET_KEYS_MAX + TOKENS_REFERENCES) * SIGNATURE_SHA256_SIZE);
+    add_signer(&out, token);
+    for (int key = 0; key < secrets_keys(accounts->secrets); key++) {
+        char *sealed = secrets_seal(accounts->secrets, key, token);
+
+        add_signer(&out, sealed);
+        free(sealed);
+    }
+    for (int i = 0; i < count; i++)
+        add_signer(&out, references[i]);
+    return buf_detach(&out);
 }

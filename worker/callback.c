@@ -245,7 +245,7 @@ static void receive(struct callback *callback, struct evhttp_request *request,
         return;
     }
     status = callback_form_status(&in->form, id);
-    signature_sha256(in->token, strlen(in->token), status->signer);
+    status->signers = accounts_signers(callback->options.accounts, status->account_sid, in->token);
     hide_token(status, in->token);
     answer(request, TAKEN, 204, NULL);
     callback->options.received(callback->options.arg, status);

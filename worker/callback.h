@@ -31,7 +31,7 @@ struct callback_options {
     const char *url;    /* MMS_STATUS_CALLBACK_URL: that of Twilio's side */
     struct accounts *accounts;
     /*
-     * Takes the status over. It is the word of who knows the token of `signer` and says
+     * Takes the status over. It is the word of who knows the token of `signers` and says
      * `account_sid`, not about the attempt: every destination's owner can sign any attempt's id.
      * Who stores it looks whether the attempt is that account's, and the token its destination's.
      */

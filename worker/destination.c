@@ -13,7 +13,6 @@
 #include "worker/sid.h"
 
 #define MEDIA_URLS_MAX 10
-#define SECRET_MAX     255
 
 /* Those that are not options. */
 static const char *const known_fields[] = {
@@ -169,14 +168,6 @@ static bool judge_media(struct judge *judge, const json_t *config, struct destin
     return true;
 }
 
-static bool is_secret(const char *text)
-{
-    size_t length = strlen(text);
-
-    return length >= 1 && length <= SECRET_MAX && strpbrk(text, " \t") == NULL &&
-           !utf8_has_control(text);
-}
-
 static const char *fault(const json_t *value)
 {
     if (value == NULL)
@@ -187,7 +178,7 @@ static const char *fault(const json_t *value)
 static bool judge_api_key(struct judge *judge, const json_t *auth, struct destination *d)
 {
     static const char key[] = "SK and 32 letters or digits, together with api_key_secret";
-    static const char secret[] = "the API key's secret, together with api_key_sid";
+    const char *secret = "the API key's secret or a reference to it, together with api_key_sid";
     const json_t *sid = json_member(auth, "api_key_sid");
     const json_t *text = json_member(auth, "api_key_secret");
 
@@ -195,10 +186,10 @@ static bool judge_api_key(struct judge *judge, const json_t *auth, struct destin
         return true;
     if (!json_is_string(sid) || !sid_valid(json_string_value(sid), "SK"))
         return wrong(judge, "auth.api_key_sid", fault(sid), key);
-    if (!json_is_string(text) || !is_secret(json_string_value(text)))
+    if (!json_is_string(text) || secret_form(json_string_value(text), &secret) == SECRET_INVALID)
         return wrong(judge, "auth.api_key_secret", fault(text), secret);
     d->user = json_string_value(sid);
-    d->password = json_string_value(text);
+    d->password_text = json_string_value(text);
     return true;
 }
 
@@ -226,7 +217,8 @@ static bool judge_auth_names(struct judge *judge, const json_t *auth)
 static bool judge_auth(struct judge *judge, const json_t *config, struct destination *d)
 {
     static const char account[] = "AC and 32 letters or digits";
-    static const char token[] = "Twilio's auth token";
+    const char *token =
+        "Twilio's auth token, or a reference to it (env:NAME, file:/path, sealed:…)";
     const json_t *auth = json_member(config, "auth");
     const char *type;
 
@@ -239,12 +231,12 @@ static bool judge_auth(struct judge *judge, const json_t *config, struct destina
                      "account_sid and auth_token");
     d->account_sid = json_member_string(auth, "account_sid");
     d->user = d->account_sid;
-    d->auth_token = json_member_string(auth, "auth_token");
-    d->password = d->auth_token;
+    d->auth_text = json_member_string(auth, "auth_token");
+    d->password_text = d->auth_text;
     if (d->account_sid == NULL || !sid_valid(d->account_sid, "AC"))
         return wrong(judge, "auth.account_sid",
                      json_member(auth, "account_sid") == NULL ? "missing" : "not valid", account);
-    if (d->auth_token == NULL || !is_secret(d->auth_token))
+    if (d->auth_text == NULL || secret_form(d->auth_text, &token) == SECRET_INVALID)
         return wrong(judge, "auth.auth_token",
                      json_member(auth, "auth_token") == NULL ? "missing" : "not valid", token);
     return judge_auth_names(judge, auth) && judge_api_key(judge, auth, d);
@@ -274,6 +266,12 @@ static bool judge_fallback(struct judge *judge, const json_t *config, struct des
     return true;
 }
 
+/* Of a reference it can't be told here how long the secret is. */
+static bool is_short(const char *text)
+{
+    return !secret_is_reference(text) && strlen(text) < REDACT_MIN;
+}
+
 static void warn(struct destination *d)
 {
     struct buf out;
@@ -281,7 +279,7 @@ static void warn(struct destination *d)
     buf_init(&out, sizeof d->warning + 1);
     if (d->from != NULL && e164_alphanumeric(d->from))
         buf_add_string(&out, "; config.from: Twilio sends no MMS from an alphanumeric sender ID");
-    if (strlen(d->auth_token) < REDACT_MIN || strlen(d->password) < REDACT_MIN)
+    if (is_short(d->auth_text) || is_short(d->password_text))
         buf_add_string(&out,
                        "; config.auth: a secret of less than 8 characters is none of Twilio's, "
                        "and is not masked in what it answers");
@@ -331,6 +329,35 @@ bool destination_parse(const char *type, const char *config, struct destination 
     return true;
 }
 
+static char *reveal(const struct secrets *secrets, const char *text, const char *field, char *why,
+                    size_t why_size)
+{
+    char detail[480];
+    char *secret = secret_reveal(secrets, text, detail, sizeof detail);
+
+    if (secret == NULL)
+        snprintf(why, why_size, "config.auth.%s: %s", field, detail);
+    return secret;
+}
+
+bool destination_reveal(struct destination *d, const struct secrets *secrets, char *why,
+                        size_t why_size)
+{
+    bool has_key = d->password_text != d->auth_text;
+    char *token = reveal(secrets, d->auth_text, "auth_token", why, why_size);
+    char *password = token == NULL ? NULL
+                     : has_key ? reveal(secrets, d->password_text, "api_key_secret", why, why_size)
+                               : mem_strdup(token);
+
+    if (password == NULL) {
+        secret_free(token);
+        return false;
+    }
+    d->auth_token = token;
+    d->password = password;
+    return true;
+}
+
 void destination_release(struct destination *destination)
 {
     static const char *const secrets[] = {"auth_token", "api_key_secret"};
@@ -342,6 +369,8 @@ void destination_release(struct destination *destination)
         if (secret != NULL)
             mem_wipe(secret, strlen(secret));
     }
+    secret_free(destination->auth_token);
+    secret_free(destination->password);
     options_release(&destination->options);
     json_decref(destination->json);
     *destination = (struct destination){.json = NULL};

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "worker/options.h"
+#include "worker/secret.h"
 
 /* A destination's config (schemas/destination.schema.json), judged. */
 struct destination {
@@ -17,11 +18,14 @@ struct destination {
     const json_t *media_urls;
     const char *messaging_service_sid; /* NULL if absent */
     const char *account_sid;
-    const char *auth_token;      /* what Twilio signs its callbacks with, whoever sends */
-    const char *user, *password; /* for Basic auth: account SID and token, or API key and secret */
-    bool sms_fallback;           /* what can't be sent as MMS is sent as SMS */
-    struct options options;      /* owned */
-    char warning[512];           /* what is allowed and hardly meant, one line; "": nothing */
+    const char *user;          /* for Basic auth: the account's SID, or the API key's */
+    const char *auth_text;     /* what stands in auth_token: the token or a reference to it */
+    const char *password_text; /* the same of the secret that goes with `user` */
+    char *auth_token;          /* what Twilio signs its callbacks with; NULL until it is revealed */
+    char *password;            /* for Basic auth; NULL until it is revealed */
+    bool sms_fallback;         /* what can't be sent as MMS is sent as SMS */
+    struct options options;    /* owned */
+    char warning[512];         /* what is allowed and hardly meant, one line; "": nothing */
 };
 
 /*
@@ -30,6 +34,14 @@ struct destination {
  */
 bool destination_parse(const char *type, const char *config, struct destination *ret_destination,
                        char *why, size_t why_size);
+
+/*
+ * Gets the secrets from where the config says they are. False if one can't be had: `why` then has
+ * one line that names the field, and neither auth_token nor password is set. Another machine may
+ * have another answer, and another moment too.
+ */
+bool destination_reveal(struct destination *destination, const struct secrets *secrets, char *why,
+                        size_t why_size);
 
 /* Whether a config may have this field. */
 bool destination_has_field(const char *field);

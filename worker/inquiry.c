@@ -264,6 +264,10 @@ struct inquiry *inquiry_from_row(const PGresult *rows, int row,
         inquiry->never_sent = could_not_send(rows, row);
         snprintf(inquiry->why, sizeof inquiry->why, "the destination's config is not valid: %s",
                  why);
+    } else if (!destination_reveal(&destination, options->secrets, why, sizeof why)) {
+        /* Nothing is said about what was sent: its worker may have had them. */
+        snprintf(inquiry->why, sizeof inquiry->why, "the destination's secrets can't be had: %s",
+                 why);
     } else {
         take_what(inquiry, rows, row, &destination, options->twilio_base_url);
         inquiry->user = mem_strdup(destination.user);

@@ -33,7 +33,8 @@ struct inquiry {
 struct inquiry_options {
     struct retry_policy default_policy;
     const char *twilio_base_url;
-    int64_t exchange_max; /* from the slot to the end of the exchange, at the most */
+    const struct secrets *secrets; /* what destinations' references lead to */
+    int64_t exchange_max;          /* from the slot to the end of the exchange, at the most */
 };
 
 /*

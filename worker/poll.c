@@ -217,6 +217,7 @@ static void ask(struct poll *poll, const PGresult *rows, int row)
     /* Who isn't asked for now has a later turn already. */
     if (destination_parse(pg_text(rows, row, C_TYPE), pg_text(rows, row, C_CONFIG), &destination,
                           why, sizeof why) &&
+        destination_reveal(&destination, poll->options.secrets, why, sizeof why) &&
         !is_busy(poll, destination.account_sid)) {
         char *url;
 

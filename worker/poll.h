@@ -16,9 +16,10 @@ struct poll;
 
 struct poll_options {
     struct event_base *base;
-    struct http *http;         /* borrowed */
-    struct pg *pg;             /* borrowed */
-    struct statuses *statuses; /* borrowed */
+    struct http *http;             /* borrowed */
+    struct pg *pg;                 /* borrowed */
+    struct statuses *statuses;     /* borrowed */
+    const struct secrets *secrets; /* borrowed: what destinations' references lead to */
     const char *twilio_base_url;
     int64_t twilio_timeout;
     int64_t delay; /* the first pause */

@@ -102,7 +102,7 @@ static void build(const struct prepare_options *options, struct delivery *delive
                          &delivery->request);
     delivery->sms_fallback = destination->sms_fallback && !delivery->as_sms;
     if (options->account != NULL)
-        options->account(options->arg, destination->account_sid, destination->auth_token);
+        options->account(options->arg, destination);
     free(callback);
 }
 
@@ -120,7 +120,8 @@ bool prepare_request(const struct prepare_options *options, struct delivery *del
     json_parse(event_text, strlen(event_text), &event, NULL, 0);
     retry_policy_parse(json_member(event, "retry"), &delivery->policy, why, sizeof why);
     if (!destination_parse(pg_text(rows, row, C_TYPE), pg_text(rows, row, C_CONFIG), &destination,
-                           why, sizeof why)) {
+                           why, sizeof why) ||
+        !destination_reveal(&destination, options->secrets, why, sizeof why)) {
         outcome_refuse(&delivery->verdict, OUTCOME_RETRY, SCOPE_DESTINATION, "CONFIG_INVALID", why);
     } else if (!render_message(&destination, event, &message, &reason, why, sizeof why)) {
         outcome_refuse(&delivery->verdict, OUTCOME_FAILED, SCOPE_MESSAGE, reason, why);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "worker/delivery.h"
+#include "worker/destination.h"
 #include "worker/retry.h"
 
 /*
@@ -17,9 +18,9 @@ struct prepare_options {
     struct retry_policy default_policy; /* for events without a policy of their own */
     const char *twilio_base_url;
     const char *status_callback_url; /* where Twilio reports what becomes of a message; "": not */
-    /* Told whose account a destination is, and its auth token, each time one is used. May be NULL.
-     */
-    void (*account)(void *arg, const char *account_sid, const char *auth_token);
+    const struct secrets *secrets;   /* what destinations' references lead to */
+    /* Told of each destination that is used, whose account it is. May be NULL. */
+    void (*account)(void *arg, const struct destination *destination);
     void *arg;
 };
 

@@ -340,6 +340,7 @@ static void take_up(struct reconcile *reconcile, const PGresult *rows, int row)
 {
     const struct inquiry_options options = {.default_policy = reconcile->options.default_policy,
                                             .twilio_base_url = reconcile->options.twilio_base_url,
+                                            .secrets = reconcile->options.secrets,
                                             .exchange_max = PACE_START_WINDOW +
                                                             reconcile->options.twilio_timeout};
     struct inquiry *inquiry = inquiry_from_row(rows, row, &options);

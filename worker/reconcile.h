@@ -27,6 +27,7 @@ struct reconcile_options {
     const struct db_clock *clock; /* borrowed */
     const char *worker;
     const char *twilio_base_url;
+    const struct secrets *secrets; /* borrowed: what destinations' references lead to */
     int64_t twilio_timeout;
     int64_t delay;                      /* after the end of an attempt; then absence is believed */
     int64_t limit;                      /* after this a person has to decide */

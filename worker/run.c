@@ -41,6 +41,7 @@
 
 struct worker {
     const struct settings *settings;
+    const struct secrets *secrets;
     char *name;
     struct event_base *base;
     struct health *health;
@@ -223,12 +224,12 @@ static void on_pg_changed(void *arg, struct pg *pg, const char *reason)
 }
 
 /* Whose callbacks may come soon. */
-static void on_account(void *arg, const char *account_sid, const char *auth_token)
+static void on_account(void *arg, const struct destination *destination)
 {
     struct worker *worker = arg;
 
     if (worker->accounts != NULL)
-        accounts_learn(worker->accounts, account_sid, auth_token);
+        accounts_learn(worker->accounts, destination);
 }
 
 static void on_status(void *arg, struct status *status)
@@ -373,6 +374,7 @@ static void open_statuses(struct worker *worker)
                                  .http = worker->http,
                                  .pg = worker->evidence_pg,
                                  .statuses = worker->statuses,
+                                 .secrets = worker->secrets,
                                  .twilio_base_url = settings->twilio_base_url,
                                  .twilio_timeout = settings->twilio_timeout,
                                  .delay = settings->status_poll_delay,
@@ -420,6 +422,7 @@ static void open_pacing(struct worker *worker)
                                    .prepare = {.default_policy = default_policy(settings),
                                                .twilio_base_url = settings->twilio_base_url,
                                                .status_callback_url = settings->status_callback_url,
+                                               .secrets = worker->secrets,
                                                .account = on_account,
                                                .arg = worker},
                                    .lease = settings->lease,
@@ -432,6 +435,7 @@ static void open_pacing(struct worker *worker)
                                            .clock = &worker->clock,
                                            .worker = worker->name,
                                            .twilio_base_url = settings->twilio_base_url,
+                                           .secrets = worker->secrets,
                                            .twilio_timeout = settings->twilio_timeout,
                                            .delay = settings->reconcile_delay,
                                            .limit = settings->reconcile_limit,
@@ -484,7 +488,7 @@ static bool open_callbacks(struct worker *worker, char *error, size_t size)
 
     if (settings->callback_listen[0] == '\0')
         return true;
-    worker->accounts = accounts_open(worker->base, worker->evidence_pg);
+    worker->accounts = accounts_open(worker->base, worker->evidence_pg, worker->secrets);
     callback = (struct callback_options){.base = worker->base,
                                          .listen = settings->callback_listen,
                                          .url = settings->status_callback_url,
@@ -549,9 +553,9 @@ static void close_all(struct worker *worker)
     curl_global_cleanup();
 }
 
-int run_worker(const struct settings *settings)
+int run_worker(const struct settings *settings, const struct secrets *secrets)
 {
-    struct worker worker = {.settings = settings, .name = worker_name()};
+    struct worker worker = {.settings = settings, .secrets = secrets, .name = worker_name()};
     char error[512] = "";
 
     signal(SIGPIPE, SIG_IGN);
@@ -561,6 +565,8 @@ int run_worker(const struct settings *settings)
     open_log(&worker);
     settings_log(settings);
     warn_of_callback_url(settings);
+    if (secrets_warning(secrets)[0] != '\0')
+        log_warn(secrets_warning(secrets));
     vitals_open();
     worker.health = health_open(worker.base, settings->http_listen, error, sizeof error);
     if (worker.health != NULL) {

@@ -32,6 +32,8 @@ struct settings {
     char *callback_listen;     /* "": nobody listens */
     int64_t status_poll_delay;
     int64_t status_poll_rate; /* a second; 0: never */
+    char *secret_directories; /* comma list */
+    char *secret_key_files;   /* comma list; "": none */
     char *log_level;
     char *log_format;
     bool log_phone_numbers;

@@ -95,5 +95,6 @@ void status_free(struct status *status)
     free(status->to);
     free(status->messaging_service_sid);
     free(status->parameters);
+    free(status->signers);
     free(status);
 }

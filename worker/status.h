@@ -12,9 +12,8 @@
  * names. Without I/O.
  */
 
-#define STATUS_SID_SIZE    35
-#define STATUS_NAME_SIZE   32
-#define STATUS_SIGNER_SIZE 65
+#define STATUS_SID_SIZE  35
+#define STATUS_NAME_SIZE 32
 
 /* How we learned it. */
 enum status_source { STATUS_CALLBACK, STATUS_POLL };
@@ -29,8 +28,7 @@ struct status {
     enum status_source source;
     char account_sid[STATUS_SID_SIZE];
     char message_sid[STATUS_SID_SIZE];
-    /* SHA-256 of the auth token that signed it, in hexadecimal; "" if we asked. */
-    char signer[STATUS_SIGNER_SIZE];
+    char *signers; /* as accounts_signers() has it, of the token that signed it; NULL if we asked */
     char name[STATUS_NAME_SIZE]; /* "sent", "delivered", … or one that we don't know */
     int error_code;              /* 0: none */
     char *error_message;

@@ -121,7 +121,7 @@ static void add_status(struct pg_array *a, const struct status *s)
     pg_array_add_text(a++, s->parameters);
     pg_array_add_text(a++, service != NULL ? service : party(s->from));
     pg_array_add_text(a++, party(s->to));
-    pg_array_add_text(a++, s->signer);
+    pg_array_add_text(a++, s->signers != NULL ? s->signers : "");
 }
 
 static void add_statement(struct pg_unit *unit, const char *sql, const enum pg_type *types,

@@ -10,10 +10,17 @@
 #define BUCKETS  TOKENS_ACCOUNTS_MAX
 #define SID_SIZE 35
 
+struct reference {
+    char *text;
+    unsigned look; /* in which it was seen last */
+};
+
 struct token {
     char *text;
     int64_t at;
     unsigned look; /* in which it was seen last */
+    struct reference references[TOKENS_REFERENCES];
+    int reference_count;
 };
 
 struct account {
@@ -59,10 +66,53 @@ static struct account *find(const struct tokens *tokens, const char *sid)
     return account;
 }
 
+/* Those behind it move up. */
+static void drop_reference(struct token *token, int place)
+{
+    struct reference *references = token->references;
+
+    free(references[place].text);
+    token->reference_count--;
+    memmove(&references[place], &references[place + 1],
+            (size_t)(token->reference_count - place) * sizeof *references);
+}
+
 static void drop(struct token *token)
 {
+    while (token->reference_count > 0)
+        drop_reference(token, 0);
     mem_wipe(token->text, strlen(token->text));
     free(token->text);
+}
+
+/* The place of a reference; -1 if the token has none of that text. */
+static int reference_place(const struct token *token, const char *text)
+{
+    for (int i = 0; i < token->reference_count; i++) {
+        if (strcmp(token->references[i].text, text) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* What a file held before is not what it holds. The oldest makes room. */
+static void refer(struct account *account, struct token *token, const char *text, unsigned look)
+{
+    int place;
+
+    for (int i = 0; i < account->count; i++) {
+        place = reference_place(&account->tokens[i], text);
+        if (place >= 0 && &account->tokens[i] != token)
+            drop_reference(&account->tokens[i], place);
+    }
+    place = reference_place(token, text);
+    if (place < 0) {
+        if (token->reference_count == TOKENS_REFERENCES)
+            drop_reference(token, 0);
+        place = token->reference_count++;
+        token->references[place].text = mem_strdup(text);
+    }
+    token->references[place].look = look;
 }
 
 /* Where a new token goes; the oldest makes room. NULL if all are newer. */
@@ -82,25 +132,35 @@ static struct token *room(struct account *account, int64_t at)
     return oldest;
 }
 
-static void add(struct account *account, const char *text, int64_t at, unsigned look)
+static struct token *find_token(struct account *account, const char *text)
 {
-    struct token *token;
-
     for (int i = 0; i < account->count; i++) {
-        token = &account->tokens[i];
-        if (strcmp(token->text, text) == 0) {
-            token->at = at > token->at ? at : token->at;
-            token->look = look;
-            return;
-        }
+        if (strcmp(account->tokens[i].text, text) == 0)
+            return &account->tokens[i];
+    }
+    return NULL;
+}
+
+/* NULL if those that there are, are newer. */
+static struct token *add(struct account *account, const char *text, int64_t at, unsigned look)
+{
+    struct token *token = find_token(account, text);
+
+    if (token != NULL) {
+        token->at = at > token->at ? at : token->at;
+        token->look = look;
+        return token;
     }
     token = room(account, at);
     if (token != NULL)
         *token = (struct token){.text = mem_strdup(text), .at = at, .look = look};
+    return token;
 }
 
-bool tokens_add(struct tokens *tokens, const char *account_sid, const char *token, int64_t at)
+bool tokens_add(struct tokens *tokens, const char *account_sid, const char *token,
+                const char *reference, int64_t at)
 {
+    struct token *added;
     struct account *account;
     size_t bucket;
 
@@ -117,7 +177,9 @@ bool tokens_add(struct tokens *tokens, const char *account_sid, const char *toke
         tokens->buckets[bucket] = account;
         tokens->accounts++;
     }
-    add(account, token, at, tokens->look);
+    added = add(account, token, at, tokens->look);
+    if (added != NULL && reference != NULL)
+        refer(account, added, reference, tokens->look);
     return true;
 }
 
@@ -132,9 +194,29 @@ int tokens_find(const struct tokens *tokens, const char *account_sid,
     return count;
 }
 
+int tokens_references(const struct tokens *tokens, const char *account_sid, const char *token,
+                      const char *ret_references[TOKENS_REFERENCES])
+{
+    struct account *account = find(tokens, account_sid);
+    const struct token *found = account != NULL ? find_token(account, token) : NULL;
+    int count = found != NULL ? found->reference_count : 0;
+
+    for (int i = 0; i < count; i++)
+        ret_references[i] = found->references[i].text;
+    return count;
+}
+
 void tokens_begin(struct tokens *tokens)
 {
     tokens->look++;
+}
+
+static void drop_old_references(struct token *token, unsigned look)
+{
+    for (int i = token->reference_count - 1; i >= 0; i--) {
+        if (token->references[i].look != look)
+            drop_reference(token, i);
+    }
 }
 
 /* Drops what was seen before the present look only. */
@@ -143,10 +225,12 @@ static void drop_old(struct account *account, unsigned look)
     int kept = 0;
 
     for (int i = 0; i < account->count; i++) {
-        if (account->tokens[i].look == look)
-            account->tokens[kept++] = account->tokens[i];
-        else
+        if (account->tokens[i].look != look) {
             drop(&account->tokens[i]);
+            continue;
+        }
+        drop_old_references(&account->tokens[i], look);
+        account->tokens[kept++] = account->tokens[i];
     }
     account->count = kept;
 }

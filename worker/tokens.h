@@ -13,6 +13,7 @@
 struct tokens;
 
 #define TOKENS_OF_ACCOUNT   4
+#define TOKENS_REFERENCES   4
 #define TOKENS_ACCOUNTS_MAX 65536
 #define TOKENS_LENGTH_MAX   256
 
@@ -23,12 +24,19 @@ void tokens_free(struct tokens *tokens);
  * Copies a token that was valid `at` (microseconds since 1970). Of an account the newest
  * TOKENS_OF_ACCOUNT are kept. What is no account SID, or empty or longer than TOKENS_LENGTH_MAX
  * bytes, is ignored. False if there is no room for one more account.
+ * `reference` is where it was found ("file:/…"), NULL if it stood for itself. Of a token
+ * TOKENS_REFERENCES are kept; one leads to one token of the account, the last that was added.
  */
-bool tokens_add(struct tokens *tokens, const char *account_sid, const char *token, int64_t at);
+bool tokens_add(struct tokens *tokens, const char *account_sid, const char *token,
+                const char *reference, int64_t at);
 
 /* The account's tokens, borrowed until the next change; returns how many. */
 int tokens_find(const struct tokens *tokens, const char *account_sid,
                 const char *ret_tokens[TOKENS_OF_ACCOUNT]);
+
+/* Where a token of the account was found, borrowed until the next change; returns how many. */
+int tokens_references(const struct tokens *tokens, const char *account_sid, const char *token,
+                      const char *ret_references[TOKENS_REFERENCES]);
 
 /* A look at everything begins and, if it came to its end, drops what was not added meanwhile. */
 void tokens_begin(struct tokens *tokens);

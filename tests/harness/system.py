@@ -43,7 +43,7 @@ LOGINS = {
     "person": ("a_person", "mms_worker, mms_operator"),
 }
 # As whom a subcommand runs; those that only show something as an analyst.
-_LOGIN_OF = {"migrate": "owner", "check": "worker", "destination": "operator", "replay": "operator", "prune": "operator"}
+_LOGIN_OF = {"migrate": "owner", "check": "worker", "destination": "operator", "secret": "operator", "replay": "operator", "prune": "operator"}
 
 # What a worker may print under sanitizers without being a crash.
 _SANITIZER = {

@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "common/mem.h"
 #include "common/utf8.h"
 #include "worker/destination.h"
 
@@ -46,6 +47,9 @@ static void takes_the_example(void **state)
     assert_null(d.messaging_service_sid);
     assert_string_equal(d.account_sid, "ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
     assert_string_equal(d.user, d.account_sid);
+    assert_null(d.auth_token);
+    assert_null(d.password);
+    check_true(why, destination_reveal(&d, NULL, why, sizeof why));
     assert_string_equal(d.password, "twilio-auth-token");
     assert_string_equal(d.auth_token, "twilio-auth-token");
     assert_string_equal(d.warning, "");
@@ -170,6 +174,10 @@ static void refuses_each_broken_field(void **state)
         {"auth.auth_token", "\" hush\"", "not valid"},
         {"auth.auth_token", "\"hush\\n\"", "not valid"},
         {"auth.auth_token", "\"hu\\u0007sh hush\"", "not valid"},
+        {"auth.auth_token", "\"env:hush\"", "not valid, expected env: and the name"},
+        {"auth.auth_token", "\"env:PGPASSWORD\"", "not valid, expected env: and the name"},
+        {"auth.auth_token", "\"file:hush\"", "not valid, expected file: and an absolute path"},
+        {"auth.auth_token", "\"sealed:hush\"", "not valid, expected what 'mms-worker secret seal'"},
         {"rate_limit", "2", PACE},
         {"rate_limit", "0", PACE},
         {"rate_limit", "1.5", PACE},
@@ -228,6 +236,9 @@ static void refuses_broken_api_keys(void **state)
         {"\"SK" X32 "\"", "null", "config.auth.api_key_secret: missing"},
         {"\"SK" X32 "\"", "\"\"", "config.auth.api_key_secret: not valid"},
         {"\"SK" X32 "\"", "\"hush secret\"", "config.auth.api_key_secret: not valid"},
+        {"\"SK" X32 "\"", "\"file:/hush/../x\"",
+         "config.auth.api_key_secret: not valid, expected "
+         "file: and an absolute path"},
     };
 
     (void)state;
@@ -305,6 +316,7 @@ static void a_service_stands_in_for_the_sender(void **state)
     /* The API key signs, the account stays in the address. */
     assert_string_equal(d.account_sid, SID("AC"));
     assert_string_equal(d.user, SID("SK"));
+    check_true(why, destination_reveal(&d, NULL, why, sizeof why));
     assert_string_equal(d.password, KEY_SECRET);
     /* Callbacks are signed with the token all the same. */
     assert_string_equal(d.auth_token, TOKEN);
@@ -561,6 +573,52 @@ static void bounds_the_token(void **state)
     }
 }
 
+/* It parses anywhere; what it leads to is there or not. */
+static void reveals_both_or_neither(void **state)
+{
+    static const struct {
+        const char *token, *secret; /* in the environment; NULL: not set */
+        const char *why;            /* NULL: it works */
+    } cases[] = {
+        {"hush-1", "hush-2", NULL},
+        {NULL, "hush-2", "config.auth.auth_token: env:UNIT_A: not set, expected "},
+        {"hush-1", NULL, "config.auth.api_key_secret: env:UNIT_B: not set, expected "},
+        {"hush 1", "hush-2", "config.auth.auth_token: env:UNIT_A: what is there is not valid"},
+    };
+    char *base = variant("auth.auth_token", "\"env:UNIT_A\"");
+    char *config = mem_printf("%.*s,\"api_key_sid\":\"" SID("SK") "\",\"api_key_secret\":"
+                                                                  "\"env:UNIT_B\"}}",
+                              (int)strlen(base) - 2, base);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct destination d;
+        char why[512] = "";
+
+        unsetenv("UNIT_A");
+        unsetenv("UNIT_B");
+        if (cases[i].token != NULL)
+            setenv("UNIT_A", cases[i].token, 1);
+        if (cases[i].secret != NULL)
+            setenv("UNIT_B", cases[i].secret, 1);
+        check_true(why, destination_parse("TWILIO_MMS", config, &d, why, sizeof why));
+        check_int(why, destination_reveal(&d, NULL, why, sizeof why), cases[i].why == NULL);
+        check_contains("why", why, cases[i].why != NULL ? cases[i].why : "");
+        check_lacks("why", why, "hush");
+        check_string(why, d.auth_text, "env:UNIT_A");
+        if (cases[i].why == NULL) {
+            check_string("token", d.auth_token, cases[i].token);
+            check_string("secret", d.password, cases[i].secret);
+        } else {
+            check_string(why, d.auth_token, NULL);
+            check_string(why, d.password, NULL);
+        }
+        destination_release(&d);
+    }
+    free(base);
+    free(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,6 +636,7 @@ int main(void)
         cmocka_unit_test(all_warnings_fit),
         cmocka_unit_test(takes_each_kind_of_sender),
         cmocka_unit_test(refuses_unknown_fields),
+        cmocka_unit_test(reveals_both_or_neither),
         cmocka_unit_test(unknown_names_stay_one_line),
         cmocka_unit_test(refuses_other_rows),
         cmocka_unit_test(bounds_the_token),

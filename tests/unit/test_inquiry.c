@@ -239,11 +239,46 @@ static void a_callback_has_told_the_message(void **state)
     inquiry_free(inquiry);
 }
 
+/* A config that can't be sent with was none then; secrets that aren't here may have been there. */
+static void a_lost_worker_may_have_had_the_secrets(void **state)
+{
+    static const char env[] =
+        "{\"from\":\"+16824246644\",\"to\":\"+37120000001\","
+        "\"body_template\":\"Hi\",\"media_urls\":[\"https://a.example/1\"],"
+        "\"auth\":{\"account_sid\":\"" ACCOUNT "\",\"auth_token\":\"env:UNIT_LOST\"}}";
+    static const struct {
+        const char *name, *config, *token, *why;
+        bool never_sent;
+    } cases[] = {
+        {"no config", "{}", NULL, "the destination's config is not valid: config.from", true},
+        {"not here", env, NULL,
+         "the destination's secrets can't be had: config.auth.auth_token: env:", false},
+        {"here", env, TOKEN, NULL, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct row row = {.event = EVENT, .config = cases[i].config};
+        struct inquiry *inquiry;
+
+        unsetenv("UNIT_LOST");
+        if (cases[i].token != NULL)
+            setenv("UNIT_LOST", cases[i].token, 1);
+        inquiry = inquire(&row);
+        check_int(cases[i].name, inquiry->never_sent, cases[i].never_sent);
+        check_contains(cases[i].name, inquiry->why, cases[i].why != NULL ? cases[i].why : "");
+        check_int(cases[i].name, inquiry->why[0] != '\0', cases[i].why != NULL);
+        check_string(cases[i].name, inquiry->password, cases[i].token);
+        inquiry_free(inquiry);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_evidence_says_what_was_asked_for),
         cmocka_unit_test(a_lost_worker_was_asked_by_its_destination),
+        cmocka_unit_test(a_lost_worker_may_have_had_the_secrets),
         cmocka_unit_test(what_was_asked_for_is_sought),
         cmocka_unit_test(others_are_known_when_they_were_looked_up),
         cmocka_unit_test(what_cannot_be_read_is_not_asked_about),

@@ -6,7 +6,10 @@
 #define SID(prefix) prefix "0123456789abcdefABCDEF0123456789"
 #define HUSH        "hush-hush"
 #define LOST        "f00dfeed1badcafe2deadbee3c0ffee4"
-#define AUTH        "\"auth\":{\"account_sid\":\"" SID("AC") "\",\"auth_token\":"
+#define SEALED                                                                                    \
+    "sealed:v1:4b7bd3ad:QbEAT_Rj2zC03U27c7aZjndAxpd5xW6TBhYsQ2ScjMyXueFGb64yUq4mgUuz-zdr0HMSAL9J" \
+    "oC1J9Miu9gQKuQ"
+#define AUTH "\"auth\":{\"account_sid\":\"" SID("AC") "\",\"auth_token\":"
 
 static json_t *parse(const char *text)
 {
@@ -33,6 +36,11 @@ static void hides_secrets(void **state)
          "{" AUTH "\"***\",\"token\":\"***\"}}"},
         {"{\"auth\":{\"account_sid\":\"" HUSH "\",\"api_key_sid\":\"" SID("AC") "\"}}",
          "{\"auth\":{\"account_sid\":\"***\",\"api_key_sid\":\"***\"}}"},
+        {"{" AUTH "\"env:TOKEN\"}}", "{" AUTH "\"env:TOKEN\"}}"},
+        {"{" AUTH "\"file:/run/secrets/t\"}}", "{" AUTH "\"file:/run/secrets/t\"}}"},
+        {"{" AUTH "\"" SEALED "\"}}", "{" AUTH "\"" SEALED "\"}}"},
+        {"{" AUTH "\"env:" HUSH "\"}}", "{" AUTH "\"***\"}}"},
+        {"{" AUTH "\"sealed:" HUSH "\"}}", "{" AUTH "\"***\"}}"},
         {"{\"auth\":\"" HUSH "\"}", "{\"auth\":\"***\"}"},
         {"{\"auth\":[\"" HUSH "\"]}", "{\"auth\":\"***\"}"},
         {"{\"auth\":null}", "{\"auth\":null}"},
@@ -128,6 +136,9 @@ static void knows_what_others_must_not_see(void **state)
         {"{\"config\":{\"media_urls\":[\"https://u:" HUSH "@h/\"]}}", true},
         {"{\"config\":{" AUTH "\"***\"}}}", false},
         {"{\"config\":{" AUTH "null}}}", false},
+        {"{\"config\":{" AUTH "\"" SEALED "\"}}}", false},
+        {"{\"config\":{" AUTH "\"env:TOKEN\"}}}", false},
+        {"{\"config\":{" AUTH "\"env:" HUSH "\"}}}", true},
         {"{\"name\":\"auth_token\",\"config\":{\"to\":\"+37120000000\"}}", false},
         {"null", false},
     };

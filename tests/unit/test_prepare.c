@@ -70,13 +70,13 @@ struct told {
     char account_sid[64], auth_token[64];
 };
 
-static void on_account(void *arg, const char *account_sid, const char *auth_token)
+static void on_account(void *arg, const struct destination *destination)
 {
     struct told *told = arg;
 
     told->times++;
-    snprintf(told->account_sid, sizeof told->account_sid, "%s", account_sid);
-    snprintf(told->auth_token, sizeof told->auth_token, "%s", auth_token);
+    snprintf(told->account_sid, sizeof told->account_sid, "%s", destination->account_sid);
+    snprintf(told->auth_token, sizeof told->auth_token, "%s", destination->auth_token);
 }
 
 static struct delivery *prepare(const struct row *row, const char *callback_url, struct told *told,

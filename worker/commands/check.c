@@ -130,6 +130,22 @@ static bool load_settings(struct check *check, struct settings *settings, bool *
     return loaded;
 }
 
+/* Also opens them for what is looked at later. */
+static void judge_secrets(struct check *check)
+{
+    const struct settings *settings = check->settings;
+    char error[512];
+
+    check->secrets =
+        secrets_open(settings->secret_directories, settings->secret_key_files, error, sizeof error);
+    if (check->secrets == NULL)
+        check_say(check, FINDING_FAILED, "settings", "'mms-worker secret key' makes a key", "%s",
+                  error);
+    else if (secrets_warning(check->secrets)[0] != '\0')
+        check_say(check, FINDING_WARNING, "settings", "Change its mode", "%s",
+                  secrets_warning(check->secrets));
+}
+
 static void judge_settings(struct check *check)
 {
     const struct settings *settings = check->settings;
@@ -139,6 +155,7 @@ static void judge_settings(struct check *check)
                   "Set MMS_CALLBACK_LISTEN for at least one worker",
                   "MMS_STATUS_CALLBACK_URL is set, and with these settings nobody listens for what "
                   "Twilio sends there");
+    judge_secrets(check);
     if (check->counts[FINDING_FAILED] == 0)
         check_say(check, FINDING_OK, "settings", NULL, "all are valid");
 }
@@ -179,6 +196,7 @@ static int run(const struct arguments *arguments)
     check.settings = &settings;
     if (load_settings(&check, &settings, &kafka))
         status = run_checks(&check, kafka);
+    secrets_close(check.secrets);
     settings_release(&settings);
     return status;
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "worker/commands/db.h"
+#include "worker/secret.h"
 #include "worker/settings.h"
 
 /* `mms-worker check`: what is looked at before a deployment. One line on stdout for each thing. */
@@ -12,6 +13,7 @@ enum finding { FINDING_OK, FINDING_WARNING, FINDING_FAILED };
 
 struct check {
     const struct settings *settings;
+    struct secrets *secrets; /* NULL: the settings of them are wrong */
     const char *destination; /* only this one; NULL: all */
     int seconds;             /* for whatever has to answer */
     bool json;

@@ -116,7 +116,8 @@ static void take_destination(struct asking *asking, const char *id, const char *
     char why[256];
 
     asking->enabled++;
-    if (destination_parse(type, config, &destination, why, sizeof why)) {
+    if (destination_parse(type, config, &destination, why, sizeof why) &&
+        destination_reveal(&destination, asking->check->secrets, why, sizeof why)) {
         add_credential(asking, id, &destination);
         if (destination.warning[0] != '\0')
             check_say(asking->check, FINDING_WARNING, "destination", NULL, "%s: %s", id,

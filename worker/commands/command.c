@@ -129,6 +129,20 @@ int command_wrong(const struct arguments *arguments, const char *format, ...)
     return COMMAND_WRONG;
 }
 
+/* ---- secrets ---- */
+
+struct secrets *command_secrets(const struct arguments *arguments)
+{
+    const struct settings *settings = arguments->settings;
+    char error[512];
+    struct secrets *secrets =
+        secrets_open(settings->secret_directories, settings->secret_key_files, error, sizeof error);
+
+    if (secrets == NULL)
+        fprintf(stderr, "mms-worker: %s\n", error);
+    return secrets;
+}
+
 /* ---- help ---- */
 
 static void print_usage(const struct command *command)
@@ -178,6 +192,8 @@ void command_help(const struct command *command)
     if (command->lists_settings) {
         printf("\nSettings, from the environment:\n");
         settings_help(stdout);
+    } else if (command->needs == COMMAND_NEEDS_SETTINGS) {
+        printf("\n'mms-worker run --help' lists all settings.\n");
     } else if (command->needs != COMMAND_NEEDS_NOTHING) {
         printf("\nNeeds %sMMS_DATABASE_URL (or libpq's own PG* variables).\n"
                "'mms-worker run --help' lists all settings.\n",

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "worker/secret.h"
 #include "worker/settings.h"
 
 /*
@@ -24,7 +25,12 @@ struct command_option {
 };
 
 /* What has to be set in the environment for a command. */
-enum command_needs { COMMAND_NEEDS_NOTHING, COMMAND_NEEDS_DATABASE, COMMAND_NEEDS_ALL };
+enum command_needs {
+    COMMAND_NEEDS_NOTHING,
+    COMMAND_NEEDS_SETTINGS, /* those that are set are valid; none has to be */
+    COMMAND_NEEDS_DATABASE,
+    COMMAND_NEEDS_ALL
+};
 
 #define COMMAND_OPERANDS_MAX 2
 #define COMMAND_OPTIONS_MAX  12
@@ -63,6 +69,12 @@ bool argument_duration(const struct arguments *arguments, const char *option, in
 /* The value of an option as a number between `min` and `max`; false after a complaint. */
 bool argument_integer(const struct arguments *arguments, const char *option, int64_t min,
                       int64_t max, int64_t *ret_value);
+
+/*
+ * The secrets that the settings name, to be closed; NULL after a complaint, and the command ends
+ * with COMMAND_WRONG.
+ */
+struct secrets *command_secrets(const struct arguments *arguments);
 
 /* One line on stderr: "mms-worker NAME: …". Returns COMMAND_FAILED. */
 int command_failed(const struct arguments *arguments, const char *format, ...)

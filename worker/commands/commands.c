@@ -9,11 +9,17 @@
 
 static int run(const struct arguments *arguments)
 {
+    struct secrets *secrets = command_secrets(arguments);
     enum log_level level = LOG_INFO;
+    int status;
 
+    if (secrets == NULL)
+        return COMMAND_WRONG;
     log_level_parse(arguments->settings->log_level, &level);
     log_configure(level, strcmp(arguments->settings->log_format, "text") == 0);
-    return run_worker(arguments->settings);
+    status = run_worker(arguments->settings, secrets);
+    secrets_close(secrets);
+    return status;
 }
 
 static int migrate(const struct arguments *arguments)
@@ -87,6 +93,9 @@ const struct command *const commands[] = {
     &command_destination_enable,
     &command_destination_disable,
     &command_destination_test,
+    &command_secret_key,
+    &command_secret_seal,
+    &command_secret_rotate,
     &command_send,
     &command_event,
     &command_attempts,

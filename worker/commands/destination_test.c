@@ -25,6 +25,7 @@
 struct test {
     const struct arguments *arguments;
     struct db *db;
+    struct secrets *secrets;
     const char *id;
     struct destination_row row;
     const char *source; /* where the event comes from: given, latest, sample */
@@ -268,6 +269,7 @@ static int make_and_print(struct test *test)
     const struct preview_input input = {
         .twilio_base_url = settings->twilio_base_url,
         .status_callback_url = settings->status_callback_url,
+        .secrets = test->secrets,
         .destination_id = test->id,
         .type = row_type(test->row.json),
         .config = test->row.config,
@@ -306,16 +308,18 @@ static int run_test(const struct arguments *arguments)
     struct test test = {.arguments = arguments, .id = arguments->operands[0]};
     int status;
 
+    test.secrets = command_secrets(arguments);
+    if (test.secrets == NULL)
+        return COMMAND_WRONG;
     test.db = db_open(arguments, DB_READ);
-    if (test.db == NULL)
-        return COMMAND_FAILED;
-    status = try_event(&test);
+    status = test.db != NULL ? try_event(&test) : COMMAND_FAILED;
     for (int i = 0; i < test.note_count; i++)
         free(test.notes[i]);
     preview_release(&test.preview);
     destination_row_release(&test.row);
     free(test.event);
     db_close(test.db);
+    secrets_close(test.secrets);
     return status;
 }
 
@@ -333,7 +337,8 @@ const struct command command_destination_test = {
     "fields, decoded, in their order. Nothing is sent, and the credentials are not\n"
     "shown. event_id and destination_id may be missing in the event. Exit status 1 if\n"
     "a worker would not send it: the message then names the field and the token.\n"
-    "MMS_TWILIO_BASE_URL and MMS_STATUS_CALLBACK_URL count as for a worker.\n",
+    "MMS_TWILIO_BASE_URL and MMS_STATUS_CALLBACK_URL count as for a worker, and secrets\n"
+    "(env:, file:, sealed:) are looked for here, in this command's environment.\n",
     options,
     COMMAND_NEEDS_DATABASE,
     run_test,

@@ -15,6 +15,7 @@
 #include "worker/commands/merge.h"
 #include "worker/commands/row.h"
 #include "worker/commands/table.h"
+#include "worker/destination.h"
 
 /* How often a row may come or go between two looks at it. */
 #define TRIES 5
@@ -52,12 +53,30 @@ static bool write_row(struct db *db, const char *sql, const json_t *row, bool *r
 struct edit {
     const struct arguments *arguments;
     struct db *db;
+    const struct secrets *secrets;
     const char *verb;           /* what is said if the row has changed */
     struct destination_row old; /* no json: there is no row */
     json_t *row;                /* with secrets, judged */
     char warning[ROW_WHY];
     bool again; /* somebody made the row meanwhile */
 };
+
+/* Workers may run elsewhere, with other files and another environment. */
+static void warn_of_secrets(struct edit *edit)
+{
+    char *config = row_text(json_object_get(edit->row, "config"), JSON_COMPACT);
+    size_t length = strlen(edit->warning);
+    struct destination destination;
+    char why[ROW_WHY];
+
+    if (destination_parse(row_type(edit->row), config, &destination, why, sizeof why) &&
+        !destination_reveal(&destination, edit->secrets, why, sizeof why))
+        snprintf(edit->warning + length, sizeof edit->warning - length, "%s%s (here)",
+                 length > 0 ? "; " : "", why);
+    destination_release(&destination);
+    mem_wipe(config, strlen(config));
+    free(config);
+}
 
 /* Puts the secrets where they were masked, and judges. */
 static bool complete(struct edit *edit, const char *what)
@@ -74,8 +93,10 @@ static bool complete(struct edit *edit, const char *what)
             return false;
         }
     }
-    if (row_judge(edit->row, why, edit->warning))
+    if (row_judge(edit->row, why, edit->warning)) {
+        warn_of_secrets(edit);
         return true;
+    }
     command_failed(edit->arguments, "%s: %s", what, why);
     return false;
 }
@@ -140,9 +161,11 @@ static int put_row(struct edit *edit, json_t *object, const char *what)
     return status;
 }
 
-static int put_object(const struct arguments *arguments, json_t *object, const char *what)
+static int put_object(const struct arguments *arguments, const struct secrets *secrets,
+                      json_t *object, const char *what)
 {
-    struct edit edit = {.arguments = arguments, .verb = "replaced", .again = true};
+    struct edit edit = {
+        .arguments = arguments, .secrets = secrets, .verb = "replaced", .again = true};
     int status = COMMAND_DONE;
 
     edit.db = db_open(arguments, DB_WRITE);
@@ -160,7 +183,7 @@ static int put_object(const struct arguments *arguments, json_t *object, const c
     return status;
 }
 
-static int run_put(const struct arguments *arguments)
+static int put(const struct arguments *arguments, const struct secrets *secrets)
 {
     const char *name = arguments->operands[0];
     json_t *object;
@@ -176,12 +199,29 @@ static int run_put(const struct arguments *arguments)
     if (object == NULL)
         return COMMAND_FAILED;
     if (json_is_object(object))
-        status = put_object(arguments, object, input_name(name));
+        status = put_object(arguments, secrets, object, input_name(name));
     else
         status = command_failed(arguments, "%s: not an object, expected one destination",
                                 input_name(name));
     json_decref(object);
     return status;
+}
+
+/* Calls one of the two with the secrets that the settings name. */
+static int with_secrets(const struct arguments *arguments,
+                        int (*write)(const struct arguments *arguments,
+                                     const struct secrets *secrets))
+{
+    struct secrets *secrets = command_secrets(arguments);
+    int status = secrets != NULL ? write(arguments, secrets) : COMMAND_WRONG;
+
+    secrets_close(secrets);
+    return status;
+}
+
+static int run_put(const struct arguments *arguments)
+{
+    return with_secrets(arguments, put);
 }
 
 /* ---- patch ---- */
@@ -221,9 +261,10 @@ static int patch_held(struct edit *edit, json_t *patch)
     return complete(edit, "patch") ? change(edit) : COMMAND_FAILED;
 }
 
-static int patch_row(const struct arguments *arguments, json_t *patch)
+static int patch_row(const struct arguments *arguments, const struct secrets *secrets,
+                     json_t *patch)
 {
-    struct edit edit = {.arguments = arguments, .verb = "patched"};
+    struct edit edit = {.arguments = arguments, .secrets = secrets, .verb = "patched"};
     int status = COMMAND_FAILED;
 
     edit.db = db_open(arguments, DB_WRITE);
@@ -237,29 +278,34 @@ static int patch_row(const struct arguments *arguments, json_t *patch)
     return status;
 }
 
-static int run_patch(const struct arguments *arguments)
+static int patch(const struct arguments *arguments, const struct secrets *secrets)
 {
     const char *operand = arguments->operands[1];
     bool from_stdin = strcmp(operand, "-") == 0;
     size_t length = strlen(operand);
     char *text = from_stdin ? input_read(arguments, operand, &length) : mem_strdup(operand);
-    json_t *patch = NULL;
+    json_t *changes = NULL;
     int status = COMMAND_FAILED;
 
     if (text != NULL)
-        patch = input_json(arguments, "patch", text, length);
-    if (patch == NULL)
+        changes = input_json(arguments, "patch", text, length);
+    if (changes == NULL)
         status = COMMAND_FAILED;
-    else if (!from_stdin && mask_has_secret(patch))
+    else if (!from_stdin && mask_has_secret(changes))
         status = command_wrong(arguments, "a secret on a command line is seen by everybody on this "
                                           "machine, expected '-' and the patch on stdin");
-    else if (judge_patch(arguments, patch))
-        status = patch_row(arguments, patch);
-    json_decref(patch);
+    else if (judge_patch(arguments, changes))
+        status = patch_row(arguments, secrets, changes);
+    json_decref(changes);
     if (text != NULL)
         mem_wipe(text, length);
     free(text);
     return status;
+}
+
+static int run_patch(const struct arguments *arguments)
+{
+    return with_secrets(arguments, patch);
 }
 
 const struct command command_destination_put = {
@@ -276,7 +322,8 @@ const struct command command_destination_put = {
     "updated_at are the database's own. Secrets are never shown: \"***\" stands for\n"
     "them, and means \"as it is in the row\" when such an object is put.\n"
     "Nothing is written unless all of it is right. A change ends the destination's\n"
-    "parking. Prints 'created', 'replaced' and which fields, or 'unchanged'.\n",
+    "parking. Prints 'created', 'replaced' and which fields, or 'unchanged', and warns\n"
+    "if a secret (env:, file:, sealed:) isn't to be had here.\n",
     NULL,
     COMMAND_NEEDS_DATABASE,
     run_put,

@@ -9,6 +9,7 @@
 #include "common/url.h"
 #include "common/utf8.h"
 #include "worker/destination.h"
+#include "worker/secret.h"
 #include "worker/sid.h"
 
 #define FIELD_SIZE 128
@@ -87,14 +88,18 @@ static json_t *masked_value(const char *field, json_t *value, const struct redac
     return copy;
 }
 
-/* A SID names an account or a key, and is no secret; but what isn't one may be the token. */
+/*
+ * A SID names an account or a key, and is no secret; but what isn't one may be the token. Nor is a
+ * reference to a secret one: who sees it lacks the worker's environment, files and keys.
+ */
 static bool is_shown_of_auth(const char *name, const json_t *value)
 {
     const char *text = json_string_value(value);
 
     if (json_is_null(value))
         return true;
-    return text != NULL && ((strcmp(name, "account_sid") == 0 && sid_valid(text, "AC")) ||
+    return text != NULL && (secret_is_reference(text) ||
+                            (strcmp(name, "account_sid") == 0 && sid_valid(text, "AC")) ||
                             (strcmp(name, "api_key_sid") == 0 && sid_valid(text, "SK")));
 }
 
@@ -272,7 +277,7 @@ json_t *unmask_config(json_t *config, json_t *old, char *why, size_t why_size)
 
 static bool is_secret_member(const char *name, const json_t *value)
 {
-    if (!json_is_string(value) || is_mask(value))
+    if (!json_is_string(value) || is_mask(value) || secret_is_reference(json_string_value(value)))
         return false;
     return strcmp(name, "auth_token") == 0 || strcmp(name, "api_key_secret") == 0 ||
            strcmp(name, "auth") == 0;

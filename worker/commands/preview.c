@@ -80,7 +80,8 @@ static void render(const struct preview_input *input, const json_t *event, struc
     struct message message = {.to = NULL};
 
     if (!destination_parse(input->type, input->config, &destination, preview->why,
-                           sizeof preview->why)) {
+                           sizeof preview->why) ||
+        !destination_reveal(&destination, input->secrets, preview->why, sizeof preview->why)) {
         preview->reason = "CONFIG_INVALID";
     } else {
         snprintf(preview->warning, sizeof preview->warning, "%s", destination.warning);

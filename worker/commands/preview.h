@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "common/form.h"
+#include "worker/secret.h"
 
 /*
  * The request that a worker would send for an event, by the worker's own parts, without sending it.
@@ -14,6 +15,7 @@
 struct preview_input {
     const char *twilio_base_url;
     const char *status_callback_url; /* "": none */
+    const struct secrets *secrets;   /* what the config's references lead to */
     const char *destination_id;
     const char *type, *config; /* of the row */
     const char *event;         /* JSON text */

@@ -1,4 +1,5 @@
--- The auth tokens of all accounts, a page of destinations at a time; each token once a page.
+-- The auth tokens (or references to them) of all accounts, a page of destinations at a time; each
+-- text once a page.
 -- $1 behind which destination, $2 how many destinations at most
 --
 -- The first two columns say where the page ends and how many destinations it had; they are there also
@@ -6,7 +7,7 @@
 with page as materialized (
     select d.id, d.updated_at, d.type = 'TWILIO_MMS'
              and jsonb_typeof(d.config -> 'auth' -> 'auth_token') = 'string'
-             and octet_length(d.config -> 'auth' ->> 'auth_token') between 1 and 256
+             and octet_length(d.config -> 'auth' ->> 'auth_token') between 1 and 512
              and d.config -> 'auth' ->> 'account_sid' ~ '^AC[0-9A-Za-z]{32}$' as usable,
            d.config -> 'auth' ->> 'account_sid' as account_sid,
            d.config -> 'auth' ->> 'auth_token' as auth_token

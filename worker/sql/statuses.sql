@@ -2,7 +2,8 @@
 -- whatever the order, a message goes on to later statuses only (advanced).
 -- $1 destination_id, $2 delivery_id, $3 attempt, $4 account_sid, $5 message_sid, $6 status, $7 rank,
 -- $8 final, $9 error_code, $10 error_message, $11 reason, $12 advice, $13 source, $14 parameters,
--- $15 sender, $16 recipient, $17 SHA-256 of the token that signed it, '' if none had to (arrays);
+-- $15 sender, $16 recipient, $17 SHA-256 of each text that a config may have for the token that signed
+-- it (itself, or a reference to it) with blanks between, '' if none had to (arrays);
 -- $18 worker, $19 how long a message that was sent is left alone before it is asked for (microseconds),
 -- $20 how many an attempt may have
 -- An attempt is named by a URL that Twilio signed with its account's token: it must be that
@@ -29,7 +30,7 @@ with input as materialized (
            with ordinality
            as i(destination_id, delivery_id, attempt, account_sid, message_sid, status, rank, final,
                 error_code, error_message, reason, advice, source, parameters, sender, recipient,
-                signer, place)
+                signers, place)
       join mms.deliveries d
         on d.destination_id = i.destination_id and d.id = i.delivery_id and d.attempts >= i.attempt
       left join mms.attempts a
@@ -38,8 +39,9 @@ with input as materialized (
       left join mms.destinations n on n.id = i.destination_id
      where coalesce(substring(a.request ->> 'url' from '/Accounts/([^/]+)/'),
                     n.config -> 'auth' ->> 'account_sid') = i.account_sid
-       and i.signer in ('', encode(sha256(convert_to(n.config -> 'auth' ->> 'auth_token', 'UTF8')),
-                                   'hex'))
+       and (i.signers = ''
+            or encode(sha256(convert_to(n.config -> 'auth' ->> 'auth_token', 'UTF8')), 'hex')
+               = any (string_to_array(i.signers, ' ')))
        and (i.source = 'callback' or a.message_sid = i.message_sid)
 ), known as materialized (
     select i.*, k.rank as known_rank, coalesce(k.waits, false) as known_waits,
