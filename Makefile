@@ -11,12 +11,19 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 	-Wconversion -Wno-sign-conversion -Werror
 # SANITIZE is empty, or what `make asan` sets.
 SANITIZE ?=
-CFLAGS ?= -O2 -g -fno-omit-frame-pointer -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+CFLAGS ?= -O2 -g -fno-omit-frame-pointer
+# What every build has, whatever CFLAGS are; `make HARDENING=` does without. The first row is for compilers that know it:
+# -fcf-protection is x86's, -mbranch-protection the same for ARM; gcc has zeroed variables since 12, clang since 16.
+# Where the C library is too old for _FORTIFY_SOURCE=3 it means 2; it wants an optimizer, and gets into ASan's way.
+takes = $(shell printf '' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo '$(1)')
+HARDENING := $(foreach flag,-fcf-protection=full -mbranch-protection=standard -fstack-clash-protection \
+	-ftrivial-auto-var-init=zero -fstack-protector-strong,$(call takes,$(flag))) \
+	$(if $(SANITIZE)$(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 # libcurl's typecheck macros and jansson's loops are not ours to mend: system headers are quiet.
 PACKAGES := rdkafka libcurl jansson libpq libevent libssl libcrypto libsodium
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(WARNINGS) -I. -I$(BUILD)/gen -MMD -MP -fPIE $(CFLAGS) $(SANITIZE) \
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE $(WARNINGS) -I. -I$(BUILD)/gen -MMD -MP $(CFLAGS) -fPIE $(HARDENING) $(SANITIZE) \
 	$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
+ALL_LDFLAGS = $(LDFLAGS) -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SANITIZE)
 LIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -pthread
 
 STATEMENTS := $(sort $(wildcard worker/sql/*.sql worker/commands/sql/*.sql)) schemas/postgres/roles.sql
@@ -28,7 +35,8 @@ WORKER := $(sort $(wildcard worker/*.c worker/commands/*.c))
 SIM := $(sort $(wildcard tests/sim/*.c))
 LIMITS := $(sort $(wildcard tests/bench/*.c))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
-SOURCES := $(COMMON) $(WORKER) $(SIM) $(LIMITS) $(UNIT) tests/broker/broker.c
+PROGRAMS := $(COMMON) $(WORKER) $(SIM) $(LIMITS) tests/broker/broker.c
+SOURCES := $(PROGRAMS) $(UNIT)
 HEADERS := $(sort $(wildcard common/*.h worker/*.h worker/commands/*.h tests/sim/*.h tests/bench/*.h tests/unit/*.h))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -36,7 +44,13 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 PARTS := $(call object,$(COMMON) $(filter-out worker/main.c,$(WORKER))) $(BUILD)/obj/sql.o
 UNIT_PROGRAMS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT))
 
-.PHONY: all help tools demo playground bench chaos soak limits test unit integration lint format asan clean reference packages-build packages-test \
+# Two more builds, to find mistakes with. valgrind would not see what variables hold if they were zeroed.
+ASAN := BUILD=$(BUILD)/asan CC=gcc CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+	SANITIZE="-fsanitize=address,undefined,float-cast-overflow,float-divide-by-zero -fno-sanitize-recover=all"
+VALGRIND := BUILD=$(BUILD)/valgrind CFLAGS="-O1 -g" HARDENING=
+
+.PHONY: all help tools units demo playground bench chaos soak limits test unit integration lint lint-objects lint-programs format asan valgrind \
+	clean reference packages-build packages-test \
 	packages-lint packages-demo packages-bench
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -47,6 +61,7 @@ all: packages-build ## build/mms-worker (the default)
 help: ## show this
 	@awk -F': .*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+units: $(UNIT_PROGRAMS)
 tools: $(BUILD)/mms-worker $(BUILD)/twilio-sim $(BUILD)/mms-broker
 
 demo: packages-demo ## the main job on real parts, in a minute; TWILIO=real sends real messages
@@ -75,35 +90,42 @@ limits: packages-test ## hostile loads at full size: who behaves keeps his pace,
 	@$(MAKE) --no-print-directory -j4 tools
 	@BIN_DIR=$(BUILD) LOAD="$(LOAD)" SHARE="$(SHARE)" PYTHONPATH=tests $(PYTHON) -m limits
 
-test: packages-test ## unit tests, then the whole program against real servers
-	@$(MAKE) --no-print-directory -j4 tools $(UNIT_PROGRAMS)
-	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/run-tests
+test: packages-test ## unit tests (also sanitized, and under valgrind), then the whole program against real servers
+	@$(MAKE) --no-print-directory -j4 tools units
+	@$(if $(SANITIZE),:,$(MAKE) --no-print-directory -j4 units $(ASAN) && $(MAKE) --no-print-directory -j4 units $(VALGRIND))
+	@BIN_DIR=$(BUILD) SANITIZE="$(SANITIZE)" PYTHONPATH=tests $(PYTHON) tests/run-tests
 
 unit: packages-test ## unit tests alone
-	@$(MAKE) --no-print-directory -j4 $(UNIT_PROGRAMS)
+	@$(MAKE) --no-print-directory -j4 units
 	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/run-tests unit
 
 integration: packages-test ## integration tests alone; ARGS="-k name" chooses
 	@$(MAKE) --no-print-directory -j4 tools
 	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/run-tests integration $(ARGS)
 
-asan: packages-test ## the same tests with AddressSanitizer, UBSan and LeakSanitizer
-	@$(MAKE) --no-print-directory test BUILD=$(BUILD)/asan CC=gcc \
-		CFLAGS="-O1 -g -fno-omit-frame-pointer" SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all"
+asan: packages-test ## all tests with AddressSanitizer, UBSan and LeakSanitizer; ARGS="-k name" chooses integration tests
+	@$(MAKE) --no-print-directory $(if $(ARGS),integration,test) $(ASAN)
 
-lint: packages-lint ## formatting, clang-tidy, cppcheck; warnings of gcc and clang as errors
+valgrind: packages-test ## unit tests under valgrind: no error, no leak
+	@$(MAKE) --no-print-directory -j4 units $(VALGRIND)
+	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/run-tests valgrind
+
+lint: packages-lint ## formatting; gcc's -fanalyzer, clang-tidy, cppcheck; warnings of gcc and clang as errors
 	@clang-format --dry-run -Werror $(SOURCES) $(HEADERS)
 	@$(MAKE) --no-print-directory -j4 BUILD=$(BUILD)/lint-gcc CC=gcc CFLAGS=-O2 lint-objects
 	@$(MAKE) --no-print-directory -j4 BUILD=$(BUILD)/lint-clang CC=clang CFLAGS=-O2 lint-objects
-	@printf '%s\n' $(COMMON) $(WORKER) | xargs -P 4 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
+	@# Without an optimizer, which would hide paths from it, or zeroed variables, which confuse it.
+	@$(MAKE) --no-print-directory -j4 BUILD=$(BUILD)/lint-analyzer CC=gcc CFLAGS="-O0 -fanalyzer" HARDENING= lint-programs
+	@# A process for each file: it is wrong about va_start() in all but the first.
+	@printf '%s\n' $(PROGRAMS) | xargs -P 4 -n 1 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
 		-std=c11 -D_GNU_SOURCE -I. -I$(BUILD)/lint-gcc/gen -I/usr/include/postgresql 2>&1 | \
 		{ ! grep -vE "^[0-9]+ warnings generated"; }' tidy
-	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability,performance \
-		--suppressions-list=.cppcheck-suppressions --inline-suppr -j 4 -I. -I$(BUILD)/lint-gcc/gen \
-		$(COMMON) $(WORKER) $(SIM) $(LIMITS) tests/broker
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=style,warning,portability,performance,unusedFunction \
+		--library=posix --suppressions-list=.cppcheck-suppressions -I. -I$(BUILD)/lint-gcc/gen $(SOURCES)
 	@echo "lint: clean"
 
 lint-objects: $(call object,$(SOURCES)) $(BUILD)/obj/sql.o
+lint-programs: $(call object,$(PROGRAMS))
 
 reference: packages-test ## write the reference pages from what the program and the database say about themselves
 	@$(MAKE) --no-print-directory -j4 tools
@@ -144,12 +166,13 @@ $(BUILD)/gen/sql.c: worker/embed-sql $(STATEMENTS) $(MIGRATIONS)
 	@mkdir -p $(@D)
 	$(Q)worker/embed-sql source $(STATEMENTS) -- $(MIGRATIONS) >$@
 
-$(BUILD)/obj/sql.o: $(BUILD)/gen/sql.c $(BUILD)/gen/sql.h
+# All are made anew when the flags above change.
+$(BUILD)/obj/sql.o: $(BUILD)/gen/sql.c $(BUILD)/gen/sql.h Makefile
 	@mkdir -p $(@D)
 	$(call say,cc $<)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(BUILD)/obj/%.o: %.c | $(GENERATED)
+$(BUILD)/obj/%.o: %.c Makefile | $(GENERATED)
 	@mkdir -p $(@D)
 	$(call say,cc $<)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<

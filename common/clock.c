@@ -76,7 +76,8 @@ static bool take_zone(const char **text)
 static bool day_exists(const char *date)
 {
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year = atoi(date), month = atoi(date + 5), day = atoi(date + 8);
+    long year = strtol(date, NULL, 10), month = strtol(date + 5, NULL, 10);
+    long day = strtol(date + 8, NULL, 10);
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 
     return day <= days[month - 1] + (leap && month == 2);
@@ -96,7 +97,7 @@ bool clock_is_rfc3339(const char *text)
         if (!take_number(&text, 1, 0, 9))
             return false;
         while (take_number(&text, 1, 0, 9))
-            continue;
+            ;
     }
     return take_zone(&text) && *text == '\0';
 }

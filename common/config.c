@@ -161,7 +161,7 @@ static void add_pair(struct config_pairs *pairs, const char *name, size_t length
     pair->name = mem_copy(name, length);
     pair->value = mem_strdup(value);
     for (char *c = pair->name; *c != '\0'; c++)
-        *c = *c == '_' ? '.' : (char)tolower((unsigned char)*c);
+        *c = (char)(*c == '_' ? '.' : tolower((unsigned char)*c));
 }
 
 static bool known(const struct reader *reader, const char *name, size_t length)

@@ -31,7 +31,7 @@ static bool decode(char *text)
     char *out = text;
 
     for (const char *in = text; *in != '\0'; in++) {
-        char c = *in == '+' ? ' ' : *in;
+        char c = (char)(*in == '+' ? ' ' : *in);
 
         if (*in == '%') {
             c = unescape(in + 1);

@@ -630,7 +630,7 @@ static bool leave_group(rd_kafka_t *rk)
     bool closed = false;
 
     rd_kafka_error_destroy(error);
-    while (!(closed = rd_kafka_consumer_closed(rk) != 0) && clock_now() < limit) {
+    while (!(closed = (rd_kafka_consumer_closed(rk) != 0)) && clock_now() < limit) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 50);
 
         if (event != NULL && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)

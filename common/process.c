@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -10,6 +11,8 @@
 
 #include "clock.h"
 #include "metrics.h"
+
+#define LINE_SIZE 1024
 
 enum { CPU, RESIDENT, START, OPEN, MAX };
 
@@ -38,17 +41,31 @@ static int64_t to_us(struct timeval tv)
     return (int64_t)tv.tv_sec * CLOCK_SECOND + tv.tv_usec;
 }
 
-/* The second number of /proc/self/statm (proc(5)); 0 if there is none. */
+/* The first line of a file of proc(5); "" if there is none. */
+static const char *line_of(const char *path, char line[LINE_SIZE])
+{
+    FILE *file = fopen(path, "re");
+    bool read = file != NULL && fgets(line, LINE_SIZE, file) != NULL;
+
+    if (file != NULL)
+        fclose(file);
+    return read ? line : "";
+}
+
+/* What follows the `count`th blank. */
+static const char *after_blanks(const char *text, int count)
+{
+    while (count > 0 && *text != '\0')
+        count -= *text++ == ' ';
+    return text;
+}
+
+/* The second number of /proc/self/statm; 0 if there is none. */
 static int64_t resident_bytes(void)
 {
-    FILE *file = fopen("/proc/self/statm", "r");
-    long long pages = 0;
+    char line[LINE_SIZE];
+    long long pages = strtoll(after_blanks(line_of("/proc/self/statm", line), 1), NULL, 10);
 
-    if (file == NULL)
-        return 0;
-    if (fscanf(file, "%*s %lld", &pages) != 1)
-        pages = 0;
-    fclose(file);
     return pages * sysconf(_SC_PAGESIZE);
 }
 
@@ -68,27 +85,16 @@ static int64_t open_descriptors(void)
 /* When it was started: the 22nd field of /proc/self/stat, in ticks since the machine's boot. */
 static int64_t start_us(void)
 {
-    FILE *file = fopen("/proc/self/stat", "r");
-    unsigned long long ticks = 0;
+    char line[LINE_SIZE];
+    const char *name_end = strrchr(line_of("/proc/self/stat", line), ')'); /* may hold anything */
+    long long ticks = name_end != NULL ? strtoll(after_blanks(name_end, 20), NULL, 10) : 0;
     struct timespec up;
-    char line[1024];
-    const char *field = NULL;
     int64_t age;
 
-    if (file != NULL) {
-        if (fgets(line, sizeof line, file) != NULL)
-            field = strrchr(line, ')'); /* the name before may hold anything */
-        fclose(file);
-    }
-    if (field == NULL ||
-        sscanf(field,
-               ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-               "%*s %llu",
-               &ticks) != 1 ||
-        clock_gettime(CLOCK_BOOTTIME, &up) != 0)
+    if (ticks == 0 || clock_gettime(CLOCK_BOOTTIME, &up) != 0)
         return clock_wall();
     age = (int64_t)up.tv_sec * CLOCK_SECOND + up.tv_nsec / 1000 -
-          (int64_t)ticks * CLOCK_SECOND / sysconf(_SC_CLK_TCK);
+          ticks * CLOCK_SECOND / sysconf(_SC_CLK_TCK);
     return clock_wall() - age;
 }
 

@@ -129,6 +129,7 @@ static const char *judge_callback_host(const char *host)
 
 static const char *judge(CURLU *parsed, const char *url, const char *(*host_fault)(const char *))
 {
+    const char *colon = strchr(url, ':');
     const char *verdict;
     char *part = NULL;
 
@@ -139,7 +140,7 @@ static const char *judge(CURLU *parsed, const char *url, const char *(*host_faul
     if (!url_has_scheme(url, "http") && !url_has_scheme(url, "https"))
         return "is not http or https";
     /* libcurl also takes one or three slashes, and a host that stands where the path should. */
-    if (strncmp(strchr(url, ':'), "://", 3) != 0 || strchr(url, ':')[3] == '/')
+    if (colon == NULL || strncmp(colon, "://", 3) != 0 || colon[3] == '/')
         return "has no host behind '://'";
     if (curl_url_get(parsed, CURLUPART_USER, &part, 0) == CURLUE_OK) {
         curl_free(part);

@@ -9,7 +9,7 @@
 #include "common/utf8.h"
 
 #define CHARACTERS_MAX 255
-#define BYTES_MAX      (CHARACTERS_MAX * 4)
+#define BYTES_MAX      ((size_t)CHARACTERS_MAX * 4)
 #define URL_MAX_BYTES  ((size_t)64 << 10)
 
 void attempt_id_write(struct buf *buf, const char *destination_id, int64_t delivery_id, int attempt)

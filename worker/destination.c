@@ -111,7 +111,7 @@ static bool judge_sender(struct judge *judge, const json_t *config, struct desti
 static bool take_template(struct judge *judge, const json_t *config, const char *field,
                           const char *expected, const char **ret_template)
 {
-    char fault[96];
+    char why[96];
 
     if (!take_string(judge, config, field, expected, ret_template))
         return false;
@@ -119,8 +119,8 @@ static bool take_template(struct judge *judge, const json_t *config, const char 
         return wrong(judge, field, "missing", expected);
     if ((*ret_template)[0] == '\0')
         return wrong(judge, field, "empty", expected);
-    if (!template_valid(*ret_template, fault, sizeof fault))
-        return wrong(judge, field, fault, expected);
+    if (!template_valid(*ret_template, why, sizeof why))
+        return wrong(judge, field, why, expected);
     return true;
 }
 
@@ -143,7 +143,7 @@ static bool judge_media(struct judge *judge, const json_t *config, struct destin
 {
     static const char expected[] = "an array of 1 to 10 templates of media URLs";
     const json_t *element;
-    char field[48], fault[96];
+    char field[48], why[96];
     size_t i;
 
     d->media_urls = json_member(config, "media_urls");
@@ -162,8 +162,8 @@ static bool judge_media(struct judge *judge, const json_t *config, struct destin
         snprintf(field, sizeof field, "media_urls[%zu]", i);
         if (text == NULL || text[0] == '\0')
             return wrong(judge, field, "not a string or empty", "a template of a media URL");
-        if (!template_valid(text, fault, sizeof fault))
-            return wrong(judge, field, fault, "a template of a media URL");
+        if (!template_valid(text, why, sizeof why))
+            return wrong(judge, field, why, "a template of a media URL");
     }
     return true;
 }

@@ -126,9 +126,9 @@ enum standing_column { S_RESULT_ID, S_WAITS };
 /* Whether the delivery's result stands, and may be published now. Rows are mostly in our order. */
 static bool may_publish(struct delivery *delivery, const PGresult *rows, int *row)
 {
-    int count = rows != NULL ? PQntuples(rows) : 0;
+    int total = rows != NULL ? PQntuples(rows) : 0;
 
-    for (int i = 0; i < count; i++, *row = (*row + 1) % count) {
+    for (int i = 0; i < total; i++, *row = (*row + 1) % total) {
         size_t length;
         const char *id = pg_bytes(rows, *row, S_RESULT_ID, &length);
 

@@ -15,14 +15,8 @@ struct marks {
     struct pg *pg;
     struct event *timer;
     struct mark *published; /* to be written */
-    size_t count;
-    bool writing;
-};
-
-/* The marks of one statement run. */
-struct writing {
-    struct marks *marks;
-    struct mark *list;
+    struct mark *writing;   /* by a statement that is under way */
+    size_t count;           /* of those to be written */
 };
 
 static void arm(struct marks *marks)
@@ -131,17 +125,16 @@ static void kind_statement(struct pg_unit *unit, enum mark_kind kind, const stru
 
 static enum pg_next written(void *arg, const struct pg_reply *reply)
 {
-    struct writing *writing = arg;
-    struct marks *marks = writing->marks;
+    struct marks *marks = arg;
+    struct mark *list = marks->writing;
 
     if (reply->status == PG_LOST || (reply->status == PG_FAILED && reply->transient))
         return PG_REPEAT;
     if (reply->status == PG_FAILED)
         log_error("published results not marked; they will be published again",
                   log_str("error", reply->message));
-    marks->writing = false;
-    list_free(writing->list);
-    free(writing);
+    marks->writing = NULL;
+    list_free(list);
     if (marks->published != NULL)
         arm(marks);
     return PG_FINISHED;
@@ -149,22 +142,18 @@ static enum pg_next written(void *arg, const struct pg_reply *reply)
 
 static void write_down(struct marks *marks)
 {
-    struct writing *writing;
     struct pg_unit *unit;
 
-    if (marks->writing || marks->published == NULL)
+    if (marks->writing != NULL || marks->published == NULL)
         return;
     event_del(marks->timer);
-    writing = mem_zalloc(sizeof *writing);
-    writing->marks = marks;
-    writing->list = marks->published;
+    marks->writing = marks->published;
     marks->published = NULL;
     marks->count = 0;
-    marks->writing = true;
-    unit = pg_unit_new(written, writing);
-    kind_statement(unit, MARK_ATTEMPT, writing->list);
-    kind_statement(unit, MARK_STATUS, writing->list);
-    kind_statement(unit, MARK_REJECTED, writing->list);
+    unit = pg_unit_new(written, marks);
+    kind_statement(unit, MARK_ATTEMPT, marks->writing);
+    kind_statement(unit, MARK_STATUS, marks->writing);
+    kind_statement(unit, MARK_REJECTED, marks->writing);
     pg_submit(marks->pg, unit);
 }
 
@@ -187,7 +176,7 @@ void marks_published(struct marks *marks, struct mark *mark)
 
 bool marks_idle(const struct marks *marks)
 {
-    return marks->published == NULL && !marks->writing;
+    return marks->published == NULL && marks->writing == NULL;
 }
 
 struct marks *marks_open(struct event_base *base, struct pg *pg)
@@ -199,11 +188,18 @@ struct marks *marks_open(struct event_base *base, struct pg *pg)
     return marks;
 }
 
+/* Nobody is there any more to be told. */
+static void list_drop(struct mark *list)
+{
+    for (struct mark *mark = list; mark != NULL; mark = mark->next)
+        mark->settled = NULL;
+    list_free(list);
+}
+
 void marks_close(struct marks *marks)
 {
-    for (struct mark *mark = marks->published; mark != NULL; mark = mark->next)
-        mark->settled = NULL;
-    list_free(marks->published);
+    list_drop(marks->published);
+    list_drop(marks->writing);
     event_free(marks->timer);
     free(marks);
 }

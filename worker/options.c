@@ -220,7 +220,7 @@ void options_warn(const struct options *options, struct buf *out)
     if (options_value(options, "MaxPrice") != NULL)
         buf_add_string(out, "; config.max_price: obsolete, without effect at Twilio "
                             "since " MAX_PRICE_NO_EFFECT);
-    if (period != NULL && atoi(period) <= VALIDITY_SHORT)
+    if (period != NULL && strtol(period, NULL, 10) <= VALIDITY_SHORT)
         buf_add_string(out, "; config.validity_period: Twilio recommends more than 5 seconds");
 }
 

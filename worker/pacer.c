@@ -323,7 +323,7 @@ static void new_claim_id(struct pacer *pacer)
     unsigned char id[16];
 
     delivery_random_id(id);
-    for (int i = 0; i < 16; i++)
+    for (size_t i = 0; i < sizeof id; i++)
         snprintf(pacer->claim_id + 2 * i, 3, "%02x", id[i]);
 }
 
@@ -482,7 +482,8 @@ void pacer_left(struct pacer *pacer, size_t bytes)
 static void give_back_waiting(struct pacer *pacer)
 {
     while (pacer->waiting != NULL) {
-        struct delivery *delivery = pacer->waiting->delivery;
+        struct delivery *delivery =
+            pacer->waiting->delivery; /* NOLINT(clang-analyzer-unix.Malloc) */
 
         waiting_remove(pacer->waiting);
         evidence_release(pacer->options.evidence, delivery);
@@ -537,7 +538,7 @@ void pacer_close(struct pacer *pacer)
     if (pacer == NULL)
         return;
     while (pacer->waiting != NULL) {
-        delivery_free(pacer->waiting->delivery);
+        delivery_free(pacer->waiting->delivery); /* NOLINT(clang-analyzer-unix.Malloc) */
         waiting_remove(pacer->waiting);
     }
     event_free(pacer->timer);

@@ -303,7 +303,7 @@ void poll_close(struct poll *poll)
     if (poll == NULL)
         return;
     while (poll->asking != NULL)
-        asking_free(poll->asking);
+        asking_free(poll->asking); /* NOLINT(clang-analyzer-unix.Malloc) */
     event_free(poll->timer);
     free(poll);
 }

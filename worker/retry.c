@@ -9,7 +9,7 @@
 #include "common/json.h"
 
 /* An exponential policy of an event stops doubling here. */
-#define POLICY_PAUSE_MAX (24 * 3600 * CLOCK_SECOND)
+#define POLICY_PAUSE_MAX (CLOCK_SECOND * 3600 * 24)
 
 static bool wrong(char *why, size_t size, const char *field, const char *expected)
 {

@@ -89,7 +89,10 @@ static int run(PGconn *conn, const char *sql, const char *doing)
 static int read_version(PGconn *conn)
 {
     PGresult *result = PQexec(conn, "select coalesce(max(version), 0) from mms.schema_migrations");
-    int version = PQresultStatus(result) == PGRES_TUPLES_OK ? atoi(PQgetvalue(result, 0, 0)) : -1;
+    int version = -1;
+
+    if (PQresultStatus(result) == PGRES_TUPLES_OK)
+        version = (int)strtol(PQgetvalue(result, 0, 0), NULL, 10);
 
     PQclear(result);
     return version >= 0 ? version : complain(conn, "reading mms.schema_migrations");

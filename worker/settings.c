@@ -17,6 +17,7 @@
 #include "common/url.h"
 
 #define HOUR      (3600 * CLOCK_SECOND)
+#define DAY       (24 * HOUR)
 #define COUNT(of) (sizeof(of) / sizeof((of)[0]))
 #define AT(field) offsetof(struct settings, field)
 /* Of a setting, in the log. */
@@ -56,25 +57,23 @@ static const struct config_setting table[] = {
      "how long after a send whose fate is unknown it is looked up; until then Twilio may still "
      "make "
      "the message",
-     CLOCK_SECOND, 24 * HOUR, NULL, false},
+     CLOCK_SECOND, DAY, NULL, false},
     {"MMS_RECONCILE_LIMIT", CONFIG_DURATION, AT(reconcile_limit), "24h",
      "what is still unknown after this is left to a person; below MMS_RECONCILE_DELAY nothing is "
      "looked up",
-     CLOCK_SECOND, 365 * 24 * HOUR, NULL, false},
+     CLOCK_SECOND, 365 * DAY, NULL, false},
     {"MMS_LEASE", CONFIG_DURATION, AT(lease), "90s",
      "after which another worker takes over a dead worker's deliveries; at least "
      "MMS_TWILIO_TIMEOUT + 10s",
-     CLOCK_SECOND, 24 * HOUR, NULL, false},
+     CLOCK_SECOND, DAY, NULL, false},
     {"MMS_MAX_ATTEMPTS", CONFIG_INTEGER, AT(max_attempts), "5",
      "attempts of a delivery, unless its event has a retry policy", 1, 1000, NULL, false},
     {"MMS_RETRY_BASE", CONFIG_DURATION, AT(retry_base), "30s",
-     "first pause before a retry; doubles each time, with full jitter", CLOCK_MS, 24 * HOUR, NULL,
-     false},
+     "first pause before a retry; doubles each time, with full jitter", CLOCK_MS, DAY, NULL, false},
     {"MMS_RETRY_MAX", CONFIG_DURATION, AT(retry_max), "1h", "longest pause before a retry",
-     CLOCK_MS, 7 * 24 * HOUR, NULL, false},
+     CLOCK_MS, 7 * DAY, NULL, false},
     {"MMS_EXPIRE_AFTER", CONFIG_DURATION, AT(expire_after), "0",
-     "a delivery that waited longer is not sent any more; 0: never", 0, 3650 * 24 * HOUR, NULL,
-     false},
+     "a delivery that waited longer is not sent any more; 0: never", 0, 3650 * DAY, NULL, false},
     {"MMS_HTTP_LISTEN", CONFIG_STRING, AT(http_listen), "127.0.0.1:9464",
      "address:port of /metrics, /healthz and /readyz", 0, 0, NULL, false},
     {"MMS_STATUS_CALLBACK_URL", CONFIG_STRING, AT(status_callback_url), "",
@@ -86,7 +85,7 @@ static const struct config_setting table[] = {
     {"MMS_STATUS_POLL_DELAY", CONFIG_DURATION, AT(status_poll_delay), "60s",
      "a message whose status isn't final after this is asked for at Twilio, then again after "
      "growing pauses, for a day",
-     CLOCK_SECOND, 24 * HOUR, NULL, false},
+     CLOCK_SECOND, DAY, NULL, false},
     {"MMS_STATUS_POLL_RATE", CONFIG_INTEGER, AT(status_poll_rate), "5",
      "how many messages a second a worker asks for at most; 0: none", 0, 1000, NULL, false},
     {"MMS_SECRET_DIRECTORIES", CONFIG_STRING, AT(secret_directories), "/run/secrets",
@@ -250,7 +249,7 @@ static bool judge_properties(const struct settings *settings, char *error, size_
             continue;
         name = mem_strdup(pair->name);
         for (char *c = name; *c != '\0'; c++)
-            *c = *c == '.' ? '_' : (char)toupper((unsigned char)*c);
+            *c = (char)(*c == '.' ? '_' : toupper((unsigned char)*c));
         snprintf(error, size, FAMILY "%.100s: %s", name, why);
         free(name);
         return false;

@@ -22,7 +22,7 @@
  * if there had been four (sql/poll.sql has the pauses).
  */
 #define SENT_PAUSES    256
-#define SENT_PAUSE_MAX (12 * 3600 * CLOCK_SECOND)
+#define SENT_PAUSE_MAX (CLOCK_SECOND * 3600 * 12)
 
 struct statuses {
     struct statuses_options options;

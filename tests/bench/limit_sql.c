@@ -211,7 +211,7 @@ static void add_sid(struct pg_array *array, const struct claimed *claimed)
 {
     char sid[35] = "MM";
 
-    for (int i = 0; i < 16; i++)
+    for (size_t i = 0; i < 16; i++)
         snprintf(sid + 2 + 2 * i, 3, "%02x", claimed->result_id[i]);
     pg_array_add_text(array, sid);
 }

@@ -79,7 +79,7 @@ def test_numbers_equal_sql(system, busy):
     assert seen["destinations"][0]["destination_id"] == "des_parked"
     parked = shown["des_parked"]
     assert parked["condition"] == "parked" and parked["parked_reason"] == "AUTHENTICATION_FAILED"
-    assert 0 <= parked["parked_s"] <= 600 and parked["waiting"] == 7
+    assert 0 <= parked["parked_s"] <= 600 and parked["waiting"] in (6, 7)  # one may be its probe by now
     assert (shown["des_off"]["condition"], shown["des_off"]["waiting"]) == ("disabled", 4)
     assert (shown["des_done"]["condition"], shown["des_done"]["oldest_s"]) == ("active", None)
     assert 8 <= shown["des_busy"]["sends_last_10s"] <= 10 and shown["des_busy"]["oldest_s"] >= 0

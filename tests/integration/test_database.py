@@ -59,6 +59,23 @@ def test_a_database_that_refuses_costs_no_event(system):
     until(lambda: worker.get("/readyz")[0] == 200, 15, "/readyz to be green")
 
 
+def test_stopping_while_published_results_cannot_be_marked(system):
+    """Somebody holds the row: the worker ends in order all the same (sanitizers look whether it drops what it held)."""
+    system.query("create function mms.hold() returns trigger language plpgsql as "
+                 "'begin perform pg_advisory_xact_lock(20261123); return new; end'")
+    system.query("create trigger hold before update of published_at on mms.attempts for each row execute function mms.hold()")
+    system.destination("d", to="+15557770001")
+    worker = system.worker().wait_ready()
+    with closing(system.postgres.connect(system.database)) as other:
+        other.cursor().execute("select pg_advisory_lock(20261123)")
+        system.produce(system.event("e", "d"))
+        waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'"
+        until(lambda: system.value(waiting), 30, "the mark to wait")
+        assert worker.stop(timeout=60) == 0
+    system.worker().wait_ready()
+    until(lambda: system.value("select count(*) from mms.attempts where published_at is not null"), 30, "the mark")
+
+
 def test_the_second_host_of_a_database_url(system):
     """libpq tries the hosts in turn, on sockets that get the same number."""
     url = psycopg2.extensions.make_dsn(system.postgres.url(system.database))

@@ -29,7 +29,7 @@ static void decode(char *s)
             *out++ = (char)(high * 16 + low);
             s += 3;
         } else {
-            *out++ = *s == '+' ? ' ' : *s;
+            *out++ = (char)(*s == '+' ? ' ' : *s);
             s++;
         }
     }

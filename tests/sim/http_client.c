@@ -38,7 +38,7 @@ static int answer_status(const struct http_post *post)
 
     if (strncmp(in, "HTTP/1.", 7) != 0 || strstr(in, "\r\n\r\n") == NULL)
         return 0;
-    return in[8] == ' ' ? atoi(in + 9) : 0;
+    return in[8] == ' ' ? (int)strtol(in + 9, NULL, 10) : 0;
 }
 
 /* Whether everything is there. Where no length is given, the server's closing tells. */

@@ -74,7 +74,7 @@ struct http_server {
     int fd;
     struct event *on_accept;
     bool accepting; /* false while out of descriptors */
-    TAILQ_HEAD(, conn) conns;
+    TAILQ_HEAD(conn_list, conn) conns;
     uint32_t open, total;
 };
 
@@ -103,8 +103,9 @@ static void conn_free(struct conn *c)
     }
 }
 
-/* Ends the connection. Its exchange, if the handler has it, lives on without a client. */
-static void conn_kill(struct conn *c)
+/* Ends the connection, and leaves it to be freed. Its exchange, if the handler has it, lives on
+ * without a client. */
+static void conn_die(struct conn *c)
 {
     struct http_exchange *ex = c->ex;
 
@@ -121,6 +122,11 @@ static void conn_kill(struct conn *c)
         if (ex->gone != NULL)
             ex->gone(ex, ex->gone_arg);
     }
+}
+
+static void conn_kill(struct conn *c)
+{
+    conn_die(c);
     if (!c->stepping)
         conn_free(c);
 }
@@ -138,7 +144,7 @@ static void conn_sent_all(struct conn *c)
     if (c->state != CONN_CLOSING)
         return;
     if (!c->linger) {
-        conn_kill(c);
+        conn_die(c);
         return;
     }
     c->state = CONN_LINGER;
@@ -146,6 +152,7 @@ static void conn_sent_all(struct conn *c)
     event_add(c->on_read, &wait);
 }
 
+/* For who is stepping, and frees what has died. */
 static void conn_send(struct conn *c)
 {
     while (c->sent < c->out.len) {
@@ -157,7 +164,7 @@ static void conn_send(struct conn *c)
             event_add(c->on_write, NULL);
             return;
         } else if (errno != EINTR) {
-            conn_kill(c);
+            conn_die(c);
             return;
         }
     }
@@ -444,7 +451,7 @@ void http_server_free(struct http_server *server)
 
     server->accepting = true; /* nothing is to be taken up again */
     while ((c = TAILQ_FIRST(&server->conns)) != NULL)
-        conn_kill(c);
+        conn_kill(c); /* NOLINT(clang-analyzer-unix.Malloc) */
     event_free(server->on_accept);
     close(server->fd);
     free(server);

@@ -74,7 +74,7 @@ uint16_t http_socket_port(int fd)
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } name;
+    } name = {.v6 = {.sin6_family = AF_UNSPEC}};
     socklen_t len = sizeof(name);
 
     if (getsockname(fd, &name.any, &len) != 0)

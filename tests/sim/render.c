@@ -106,7 +106,7 @@ static void add_pascal(struct text *out, const char *name)
             upper = true;
             continue;
         }
-        text_add_char(out, upper ? (char)toupper((unsigned char)*name) : *name);
+        text_add_char(out, (char)(upper ? toupper((unsigned char)*name) : *name));
         upper = false;
     }
 }

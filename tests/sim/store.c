@@ -127,7 +127,8 @@ static void set(char **string, const char *value)
 void store_move(const struct store *s, struct message *m, const char *status, int error_code,
                 const char *error_message)
 {
-    set(&m->status, status);
+    free(m->status);
+    m->status = text_copy(status);
     set(&m->error_message, error_message);
     m->error_code = error_code;
     m->updated_at = wall_now(s->wall);

@@ -103,11 +103,13 @@ static void every_size_is_kept(void **state)
     for (int height = 1; height < 30; height++) {
         for (int width = 40; width < 130; width++) {
             struct buf out;
+            char *rest = NULL;
             int lines = 0;
 
             buf_init(&out, 1 << 20);
             frame_add_text(&out, &frame, width, height);
-            for (char *line = strtok(out.data, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+            for (char *line = strtok_r(out.data, "\n", &rest); line != NULL;
+                 line = strtok_r(NULL, "\n", &rest)) {
                 assert_true(columns_of(line) <= width);
                 lines++;
             }

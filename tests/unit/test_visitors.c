@@ -6,6 +6,7 @@
 #include <event2/http.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -61,7 +62,7 @@ static void turn(struct house *house, int64_t us)
 
     do {
         event_base_loop(house->base, EVLOOP_NONBLOCK);
-        usleep(500);
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
     } while (clock_now() < until);
 }
 

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "common/mem.h"
 #include "sql.h"
@@ -15,7 +15,6 @@
 /* Attempts come into the table in another order than they end, by this at most but for outages. */
 #define OVERLAP      "15"
 #define FOLLOW_LIMIT "20000"
-#define FOLLOW_PAUSE 1 /* second */
 
 static const struct command_option options[] = {
     {"event", "ID", "only of this event"},
@@ -123,6 +122,8 @@ static char *moment_ago(struct db *db)
 static int follow(struct db *db, const struct arguments *arguments, PGresult *seen,
                   struct table_widths *widths)
 {
+    static const struct timespec pause = {.tv_sec = 1};
+
     while (seen != NULL) {
         char *since = moment_ago(db);
         PGresult *rows = since != NULL ? query(db, arguments, since, FOLLOW_LIMIT) : NULL;
@@ -139,7 +140,7 @@ static int follow(struct db *db, const struct arguments *arguments, PGresult *se
         if (ferror(stdout) != 0)
             break; /* whoever read this is gone */
         if (seen != NULL)
-            sleep(FOLLOW_PAUSE);
+            nanosleep(&pause, NULL);
     }
     PQclear(seen);
     return COMMAND_FAILED;

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,11 @@ static const char *value(const PGresult *facts, enum column column)
     return PQgetvalue(facts, 0, (int)column);
 }
 
+static int64_t number(const PGresult *facts, enum column column)
+{
+    return strtoll(value(facts, column), NULL, 10);
+}
+
 static bool is_true(const PGresult *facts, enum column column)
 {
     return value(facts, column)[0] == 't';
@@ -45,9 +51,9 @@ static bool is_true(const PGresult *facts, enum column column)
 
 static void judge_server(struct check *check, const PGresult *facts)
 {
-    int spare = atoi(value(facts, C_CONNECTIONS_MAX)) - atoi(value(facts, C_CONNECTIONS));
+    int64_t spare = number(facts, C_CONNECTIONS_MAX) - number(facts, C_CONNECTIONS);
 
-    if (atoi(value(facts, C_VERSION_NUMBER)) < OLDEST_SERVER)
+    if (number(facts, C_VERSION_NUMBER) < OLDEST_SERVER)
         check_say(check, FINDING_FAILED, THING, "Upgrade the server", "version %s is older than 13",
                   value(facts, C_VERSION));
     if (is_true(facts, C_STANDBY))
@@ -68,7 +74,7 @@ static void judge_server(struct check *check, const PGresult *facts)
                   "Raise max_connections, or put a PgBouncer in between",
                   "%s of %s connections are in use; a worker holds four",
                   value(facts, C_CONNECTIONS), value(facts, C_CONNECTIONS_MAX));
-    if (atoll(value(facts, C_LOCKS_MAX)) < LOCKS_MIN)
+    if (number(facts, C_LOCKS_MAX) < LOCKS_MIN)
         check_say(check, FINDING_WARNING, THING, "Raise max_locks_per_transaction",
                   "the table of locks has room for %s only", value(facts, C_LOCKS_MAX));
     if (value(facts, C_MISSING_RIGHTS)[0] != '\0')
@@ -128,7 +134,7 @@ static bool judge_schema(struct check *check, struct db *db)
     PGresult *result =
         db_query(db, "select coalesce(max(version), 0) from mms.schema_migrations", 0, NULL);
     const char *state = db_sqlstate(db);
-    int version = result != NULL ? atoi(PQgetvalue(result, 0, 0)) : 0;
+    int version = result != NULL ? (int)strtol(PQgetvalue(result, 0, 0), NULL, 10) : 0;
     int newest = schema_newest();
 
     if (result == NULL && strcmp(state, "42P01") != 0 && strcmp(state, "3F000") != 0)

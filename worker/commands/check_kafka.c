@@ -230,7 +230,7 @@ static bool describe(const struct brokers *brokers, struct group *group, char *e
         if (strstr(error, "oordinator") == NULL || clock_now() >= end)
             return false;
         group_release(group);
-        nanosleep(&(struct timespec){.tv_nsec = 300 * 1000 * 1000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
     }
 }
 

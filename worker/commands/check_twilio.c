@@ -153,7 +153,7 @@ static bool take_page(struct asking *asking, struct db *db, char **last)
         *last = mem_strdup(PQgetvalue(rows, count - 1, 0));
     }
     PQclear(rows);
-    return count == atoi(PAGE);
+    return count == strtol(PAGE, NULL, 10);
 }
 
 static void take_destinations(struct asking *asking, struct db *db)

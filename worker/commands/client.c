@@ -11,13 +11,10 @@ struct client {
     rd_kafka_t *rk;
     struct client_record *record; /* under way; NULL: none */
     rd_kafka_resp_err_t error;    /* what became of it */
-    bool lost;                    /* client_lose() */
-    char told[256];               /* by on_error() */
-    char trouble[256];            /* what client_trouble() returned */
+    enum client_groups groups;
+    char told[256];    /* by on_error() */
+    char trouble[256]; /* what client_trouble() returned */
 };
-
-/* So that leak detectors see that somebody knows it. */
-static struct client *lost_client;
 
 /* From rd_kafka_poll(), on our own thread. */
 static void on_error(rd_kafka_t *rk, int error, const char *reason, void *opaque)
@@ -128,24 +125,20 @@ const char *client_produce(struct client *client, struct client_record *record)
                                                        : client_trouble(client, client->error);
 }
 
-void client_lose(struct client *client)
+enum client_groups client_groups(const struct client *client)
 {
-    client->lost = true;
+    return client->groups;
 }
 
-bool client_is_lost(const struct client *client)
+void client_set_groups(struct client *client, enum client_groups groups)
 {
-    return client->lost;
+    client->groups = groups;
 }
 
 void client_close(struct client *client)
 {
     if (client == NULL)
         return;
-    if (client->lost) {
-        lost_client = client;
-        return;
-    }
     if (rd_kafka_type(client->rk) == RD_KAFKA_PRODUCER)
         rd_kafka_purge(client->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_destroy(client->rk);

@@ -28,13 +28,10 @@ struct client *client_open_producer(const struct arguments *arguments);
 /* Records that were not delivered are dropped. */
 void client_close(struct client *client);
 
-/*
- * Says that a broker didn't know what it was asked for. librdkafka's own thread then waits for
- * ever for a lock of its own (seen with 2.0.2 and the embedded broker), so that the client can't be
- * used any more; closing it leaves it to the end of the process.
- */
-void client_lose(struct client *client);
-bool client_is_lost(const struct client *client);
+/* Whether its brokers know of groups: NEW until group.c has found out. */
+enum client_groups { CLIENT_GROUPS_NEW, CLIENT_GROUPS_KNOWN, CLIENT_GROUPS_UNKNOWN };
+enum client_groups client_groups(const struct client *client);
+void client_set_groups(struct client *client, enum client_groups groups);
 
 /* Borrowed. */
 rd_kafka_t *client_handle(struct client *client);

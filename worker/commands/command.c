@@ -310,7 +310,7 @@ static int call(const struct arguments *arguments)
     int status = arguments->command->run(arguments);
 
     if ((fflush(stdout) != 0 || ferror(stdout) != 0) && status == COMMAND_DONE)
-        status = command_failed(arguments, "stdout: %s", strerror(errno));
+        status = command_failed(arguments, "stdout: %m");
     return status;
 }
 

@@ -14,7 +14,7 @@
 #define FIXED_LINES 7
 #define WORKERS_MIN 3 /* lines that workers have at least, if there are so many */
 
-#define MINUTE 60
+#define MINUTE INT64_C(60)
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
 

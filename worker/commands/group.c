@@ -7,6 +7,7 @@
 #include "common/mem.h"
 
 #define PARTITIONS_MAX_BYTES 4096
+#define LIST_MS              1000
 
 /* ---- calls of the admin API ---- */
 
@@ -120,7 +121,20 @@ static void copy_description(const rd_kafka_ConsumerGroupDescription_t *descript
     qsort(group->members, count, sizeof *group->members, compare_members);
 }
 
-static const char unsupported[] = "this broker can't describe groups";
+/*
+ * Whether the brokers know of groups; the embedded one doesn't. Whom DescribeConsumerGroups can't
+ * be sent to makes librdkafka use what it has freed (librdkafka#3663, up to 2.14): it hangs or
+ * aborts. This older call can be refused. It waits for all brokers, so not for long.
+ */
+static bool know_of_groups(rd_kafka_t *rk, const char *name)
+{
+    const struct rd_kafka_group_list *list;
+    rd_kafka_resp_err_t code = rd_kafka_list_groups(rk, name, &list, LIST_MS);
+
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR__PARTIAL)
+        rd_kafka_group_list_destroy(list);
+    return code != RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
+}
 
 static bool read_description(struct client *client, const rd_kafka_event_t *event,
                              struct group *group, char *error, size_t error_size)
@@ -131,11 +145,6 @@ static bool read_description(struct client *client, const rd_kafka_event_t *even
     const rd_kafka_error_t *wrong =
         count > 0 ? rd_kafka_ConsumerGroupDescription_error(descriptions[0]) : NULL;
 
-    if (rd_kafka_error_code(wrong) == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE) {
-        snprintf(error, error_size, "%s", unsupported);
-        client_lose(client);
-        return false;
-    }
     if (wrong != NULL || count == 0) {
         snprintf(error, error_size, "%s", client_trouble(client, rd_kafka_error_code(wrong)));
         return false;
@@ -154,8 +163,11 @@ bool group_describe(struct client *client, const char *name, int timeout_ms,
     bool good;
 
     *ret_group = (struct group){.member_count = 0};
-    if (client_is_lost(client)) {
-        snprintf(error, error_size, "%s", unsupported);
+    if (client_groups(client) == CLIENT_GROUPS_NEW)
+        client_set_groups(client,
+                          know_of_groups(rk, name) ? CLIENT_GROUPS_KNOWN : CLIENT_GROUPS_UNKNOWN);
+    if (client_groups(client) == CLIENT_GROUPS_UNKNOWN) {
+        snprintf(error, error_size, "this broker can't describe groups");
         return false;
     }
     queue = rd_kafka_queue_new(rk);

@@ -20,7 +20,7 @@ static char *read_all(const struct arguments *arguments, const char *name, FILE 
 
     *ret_length = fread(bytes, 1, INPUT_MAX_BYTES + 1, file);
     if (ferror(file))
-        command_failed(arguments, "%s: %s", input_name(name), strerror(errno));
+        command_failed(arguments, "%s: %m", input_name(name));
     else if (*ret_length > INPUT_MAX_BYTES)
         command_failed(arguments, "%s: more than %zu bytes, expected at most that",
                        input_name(name), INPUT_MAX_BYTES);
@@ -44,7 +44,7 @@ char *input_read(const struct arguments *arguments, const char *name, size_t *re
     }
     file = fopen(name, "re");
     if (file == NULL) {
-        command_failed(arguments, "%s: %s", name, strerror(errno));
+        command_failed(arguments, "%s: %m", name);
         return NULL;
     }
     bytes = read_all(arguments, name, file, ret_length);

@@ -23,7 +23,7 @@
  */
 #define WINDOW_MIN CLOCK_SECOND
 /* Less is a slip of the pen rather than a wish. */
-#define OLDER_THAN_MIN (2 * 24 * 3600 * CLOCK_SECOND)
+#define OLDER_THAN_MIN (CLOCK_SECOND * 3600 * 48)
 #define WINDOW_MAX     (INT64_C(86400) * 30 * CLOCK_SECOND)
 #define FOUND_FEW      5000
 #define FOUND_MANY     20000

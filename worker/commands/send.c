@@ -214,8 +214,8 @@ static void say(const char *label, const char *text)
 static bool is_repetition(const struct send *send, const PGresult *row)
 {
     return strcmp(db_text(row, 0, "topic"), send->topic) != 0 ||
-           atoll(db_text(row, 0, "partition")) != send->record.partition ||
-           atoll(db_text(row, 0, "offset")) != send->record.offset;
+           strtoll(db_text(row, 0, "partition"), NULL, 10) != send->record.partition ||
+           strtoll(db_text(row, 0, "offset"), NULL, 10) != send->record.offset;
 }
 
 /* Why a delivery still waits; NULL: for its slot, as all do. */

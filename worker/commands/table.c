@@ -121,7 +121,7 @@ static void print_table(const PGresult *rows, const struct column *columns, size
     if (first)
         print_line(heads, columns, widths, count);
     for (int row = 0; row < row_count; row++)
-        print_line(&cells[row * count], columns, widths, count);
+        print_line(cells + (ptrdiff_t)row * count, columns, widths, count);
     for (int i = 0; i < row_count * count; i++)
         free(cells[i]);
     free(cells);

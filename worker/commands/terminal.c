@@ -39,7 +39,7 @@ static void take_signals(void)
         sigaddset(&blocked, numbers[i]);
         sigaction(numbers[i], &action, NULL);
     }
-    sigprocmask(SIG_BLOCK, &blocked, &unblocked);
+    pthread_sigmask(SIG_BLOCK, &blocked, &unblocked);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         sigdelset(&unblocked, numbers[i]);
 }

@@ -20,6 +20,7 @@
 #define KAFKA_FIRST_MS   5000 /* with connecting */
 #define ROWS_JSON        1000
 #define ROWS_ONCE        50
+#define WIDTH_MAX        1000
 #define FRAME_MAX_BYTES  ((size_t)4 << 20)
 
 struct top {
@@ -202,11 +203,12 @@ static void show_live(struct top *top)
 static int plain_width(void)
 {
     const char *columns = getenv("COLUMNS");
-    int width = columns != NULL ? atoi(columns) : 0, height;
+    long set = columns != NULL ? strtol(columns, NULL, 10) : 0;
+    int width = set > 0 && set <= WIDTH_MAX ? (int)set : 0, height;
 
     if (isatty(STDOUT_FILENO))
         terminal_size(&width, &height);
-    return width > 0 && width <= 1000 ? width : 80;
+    return width > 0 && width <= WIDTH_MAX ? width : 80;
 }
 
 /* One frame on stdout. Without PostgreSQL there is little to be seen: that has failed. */
