@@ -36,8 +36,10 @@ SIM := $(sort $(wildcard tests/sim/*.c))
 LIMITS := $(sort $(wildcard tests/bench/*.c))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
 PROGRAMS := $(COMMON) $(WORKER) $(SIM) $(LIMITS) tests/broker/broker.c
-SOURCES := $(PROGRAMS) $(UNIT)
-HEADERS := $(sort $(wildcard common/*.h worker/*.h worker/commands/*.h tests/sim/*.h tests/bench/*.h tests/unit/*.h))
+FUZZ := $(sort $(wildcard tests/fuzz/*.c))
+SOURCES := $(PROGRAMS) $(UNIT) $(FUZZ)
+HEADERS := $(sort $(wildcard common/*.h worker/*.h worker/commands/*.h tests/sim/*.h tests/bench/*.h tests/unit/*.h \
+	tests/fuzz/*.h))
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 # What unit tests link: everything but main.
@@ -49,7 +51,13 @@ ASAN := BUILD=$(BUILD)/asan CC=gcc CFLAGS="-O1 -g -fno-omit-frame-pointer" \
 	SANITIZE="-fsanitize=address,undefined,float-cast-overflow,float-divide-by-zero -fno-sanitize-recover=all"
 VALGRIND := BUILD=$(BUILD)/valgrind CFLAGS="-O1 -g" HARDENING=
 
-.PHONY: all help tools units demo playground bench chaos soak limits test unit integration lint lint-objects lint-programs format asan valgrind \
+# libFuzzer comes with clang, whatever compiles the rest; what it needs is made in a folder of its own.
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(BUILD)/bin/%,$(filter-out tests/fuzz/fuzz.c,$(FUZZ)))
+MAKE_FUZZ = $(MAKE) --no-print-directory -j4 BUILD=build/fuzz CC=clang LDFLAGS= \
+	CFLAGS="-O1 -gline-tables-only -fno-omit-frame-pointer -fsanitize=fuzzer-no-link" \
+	SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" fuzz-programs
+
+.PHONY: all help tools units demo playground bench chaos failing soak limits test unit integration fuzz fuzz-corpus fuzz-programs lint lint-objects lint-programs format asan valgrind \
 	clean reference packages-build packages-test \
 	packages-lint packages-demo packages-bench
 .DELETE_ON_ERROR:
@@ -59,7 +67,7 @@ all: packages-build ## build/mms-worker (the default)
 	@$(MAKE) --no-print-directory $(BUILD)/mms-worker
 
 help: ## show this
-	@awk -F': .*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F': .*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 units: $(UNIT_PROGRAMS)
 tools: $(BUILD)/mms-worker $(BUILD)/twilio-sim $(BUILD)/mms-broker
@@ -90,9 +98,14 @@ limits: packages-test ## hostile loads at full size: who behaves keeps his pace,
 	@$(MAKE) --no-print-directory -j4 tools
 	@BIN_DIR=$(BUILD) LOAD="$(LOAD)" SHARE="$(SHARE)" PYTHONPATH=tests $(PYTHON) -m limits
 
-test: packages-test ## unit tests (also sanitized, and under valgrind), then the whole program against real servers
+failing: packages-test ## each allocation on an event's way fails in turn, then the count; SEED=n, POINTS=n
+	@$(MAKE) --no-print-directory -j4 tools
+	@BIN_DIR=$(BUILD) SEED="$(SEED)" POINTS="$(POINTS)" PYTHONPATH=tests $(PYTHON) -m failing
+
+test: packages-test ## unit tests (also sanitized, and under valgrind), fuzzing of the corpus, then the whole program against real servers
 	@$(MAKE) --no-print-directory -j4 tools units
 	@$(if $(SANITIZE),:,$(MAKE) --no-print-directory -j4 units $(ASAN) && $(MAKE) --no-print-directory -j4 units $(VALGRIND))
+	@$(MAKE_FUZZ)
 	@BIN_DIR=$(BUILD) SANITIZE="$(SANITIZE)" PYTHONPATH=tests $(PYTHON) tests/run-tests
 
 unit: packages-test ## unit tests alone
@@ -102,6 +115,17 @@ unit: packages-test ## unit tests alone
 integration: packages-test ## integration tests alone; ARGS="-k name" chooses
 	@$(MAKE) --no-print-directory -j4 tools
 	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/run-tests integration $(ARGS)
+
+fuzz: packages-test ## strangers' bytes by the million, a minute for each target; SECONDS=n, TARGET=name for one
+	@$(MAKE_FUZZ)
+	@PYTHONPATH=tests $(PYTHON) -m fuzz $(or $(SECONDS),60) $(TARGET)
+
+fuzz-corpus: packages-test ## the corpus in the repository and a little on from there, the same each time
+	@$(MAKE_FUZZ)
+	@BIN_DIR=$(BUILD) PYTHONPATH=tests $(PYTHON) tests/run-tests fuzz
+
+fuzz-programs: $(FUZZ_PROGRAMS)
+	@:
 
 asan: packages-test ## all tests with AddressSanitizer, UBSan and LeakSanitizer; ARGS="-k name" chooses integration tests
 	@$(MAKE) --no-print-directory $(if $(ARGS),integration,test) $(ASAN)
@@ -197,5 +221,15 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(PARTS)
 	@mkdir -p $(@D)
 	$(call say,link $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+# An archive: a target takes what it calls, and may have a stand-in for the rest.
+$(BUILD)/parts.a: $(PARTS)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(BUILD)/bin/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/fuzz.o $(BUILD)/parts.a
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=write -o $@ $^ $(LIBS)
 
 -include $(patsubst %.o,%.d,$(call object,$(SOURCES)) $(BUILD)/obj/sql.o)

@@ -1,5 +1,6 @@
 #include "clock.h"
 
+#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,15 @@ bool clock_is_rfc3339(const char *text)
             ;
     }
     return take_zone(&text) && *text == '\0';
+}
+
+#define YEAR_10000 INT64_C(253402300800) /* seconds */
+
+int64_t clock_parse_date(const char *text)
+{
+    time_t seconds = text != NULL ? curl_getdate(text, NULL) : -1;
+
+    return seconds > 0 && seconds < YEAR_10000 ? (int64_t)seconds * CLOCK_SECOND : 0;
 }
 
 /* How far the clocks may have drifted apart over an interval, rounded up. */

@@ -29,6 +29,12 @@ int64_t clock_wall(void);
 /* "2026-11-22T07:48:29.123456Z" into `text`, which it returns. */
 char *clock_format(int64_t unix_us, char text[CLOCK_TEXT_SIZE]);
 
+/*
+ * The moment that "Fri, 24 May 2019 17:44:46 +0000" and its kin name (RFC 9110, RFC 5322); 0 if
+ * `text` (may be NULL) names none, or one beyond the year 9999.
+ */
+int64_t clock_parse_date(const char *text);
+
 /* True if `text` is an RFC 3339 date-time, such as 2026-11-22T07:48:29Z or …29.5+02:00. */
 bool clock_is_rfc3339(const char *text);
 

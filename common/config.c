@@ -113,7 +113,7 @@ static bool set_value(const struct config_setting *setting, void *where, const c
                  (long long)setting->max);
         return parse_integer(text, number) && *number >= setting->min && *number <= setting->max;
     case CONFIG_DURATION:
-        snprintf(expected, size, "a duration from %gs to %gs, such as 500ms, 35s, 5m or 1h",
+        snprintf(expected, size, "a duration from %.15gs to %.15gs, such as 500ms, 35s, 5m or 1h",
                  (double)setting->min / CLOCK_SECOND, (double)setting->max / CLOCK_SECOND);
         return config_parse_duration(text, number) && *number >= setting->min &&
                *number <= setting->max;

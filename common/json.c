@@ -134,20 +134,37 @@ size_t json_count(const char *bytes, size_t length, size_t *ret_depth)
     return count;
 }
 
+/* A C1 control character in UTF-8. */
+static bool is_c1(const char *bytes, size_t length)
+{
+    return length >= 2 && bytes[0] == '\xc2' && (unsigned char)bytes[1] >= 0x80 &&
+           (unsigned char)bytes[1] < 0xa0;
+}
+
+/* How many bytes stand for themselves. JSON leaves DEL and C1 alone; terminals may obey them. */
+static size_t plain_run(const char *bytes, size_t length)
+{
+    size_t run = 0;
+
+    while (run < length && (unsigned char)bytes[run] >= 0x20 && bytes[run] != '"' &&
+           bytes[run] != '\\' && bytes[run] != 0x7f && !is_c1(bytes + run, length - run))
+        run++;
+    return run;
+}
+
 bool json_escape_bytes(struct buf *buf, const char *bytes, size_t length)
 {
     bool fits = buf_add_char(buf, '"');
 
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)bytes[i];
-        size_t plain = i;
+        size_t plain = plain_run(bytes + i, length - i);
 
-        while (plain < length && (unsigned char)bytes[plain] >= 0x20 && bytes[plain] != '"' &&
-               bytes[plain] != '\\')
-            plain++;
-        if (plain > i) {
-            fits = buf_add(buf, bytes + i, plain - i) && fits;
-            i = plain - 1;
+        if (plain > 0) {
+            fits = buf_add(buf, bytes + i, plain) && fits;
+            i += plain - 1;
+        } else if (is_c1(bytes + i, length - i)) {
+            fits = buf_printf(buf, "\\u%04x", (unsigned char)bytes[++i]) && fits;
         } else if (c == '"' || c == '\\') {
             fits = buf_printf(buf, "\\%c", c) && fits;
         } else if (c == '\n') {

@@ -40,7 +40,8 @@ enum json_fault json_parse(const char *bytes, size_t length, json_t **ret_value,
  */
 size_t json_count(const char *bytes, size_t length, size_t *ret_depth);
 
-/* Appends `text` (UTF-8) as a JSON string with its quotes. */
+/* Appends `text` (UTF-8) as a JSON string with its quotes; control characters are escaped, DEL and
+ * C1 too. */
 bool json_escape(struct buf *buf, const char *text);
 bool json_escape_bytes(struct buf *buf, const char *bytes, size_t length);
 

@@ -1,5 +1,6 @@
 #include "log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "e164.h"
 #include "flood.h"
 #include "json.h"
+#include "utf8.h"
 
 /* A value is cut to this; a line has room for all of its fields. */
 #define VALUE_MAX_BYTES 2048
@@ -45,16 +47,15 @@ bool log_enabled(enum log_level level)
     return level >= least_level;
 }
 
+/* Brokers, servers and libraries word their errors in whatever encoding they like. */
 static void add_quoted(struct buf *line, const char *text)
 {
-    size_t length = strlen(text);
+    struct buf clean;
 
-    if (length > VALUE_MAX_BYTES) {
-        length = VALUE_MAX_BYTES;
-        while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
-            length--; /* not within a character */
-    }
-    json_escape_bytes(line, text, length);
+    buf_init(&clean, VALUE_MAX_BYTES);
+    utf8_clean(&clean, text, strlen(text));
+    json_escape_bytes(line, clean.data, clean.length);
+    buf_release(&clean);
 }
 
 /* What names something else is no phone number, whatever it looks like. */
@@ -82,7 +83,8 @@ static void add_text_field(struct buf *line, const struct log_field *field)
     if (field->kind == LOG_FIELD_INTEGER)
         buf_printf(line, "%lld", (long long)field->integer);
     else if (field->string[0] != '\0' && strlen(field->string) <= VALUE_MAX_BYTES &&
-             strpbrk(field->string, " \"=\n\r\t") == NULL)
+             strpbrk(field->string, " \"=") == NULL && !utf8_has_control(field->string) &&
+             utf8_valid(field->string, strlen(field->string)))
         buf_add_string(line, field->string);
     else
         add_quoted(line, field->string);
@@ -110,6 +112,21 @@ static void mask(struct buf *line, size_t from)
         e164_mask(line->data + from);
 }
 
+/* One write() a line, if it can be, so that lines of several processes on one pipe don't mix. */
+static void write_all(const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(STDERR_FILENO, bytes, length);
+
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return; /* Nobody reads our log, or its disk is full. The work goes on. */
+        bytes += written;
+        length -= (size_t)written;
+    }
+}
+
 static void write_line(enum log_level level, const char *message, const struct log_field *fields)
 {
     struct buf line;
@@ -131,10 +148,7 @@ static void write_line(enum log_level level, const char *message, const struct l
             mask(&line, written);
     }
     buf_add_string(&line, as_text ? "\n" : "}\n");
-    /* One write() a line, so that lines of several processes on one pipe don't mix. */
-    if (write(STDERR_FILENO, line.data, line.length) < 0) {
-        /* Nobody reads our log. The work goes on. */
-    }
+    write_all(line.data, line.length);
     buf_release(&line);
 }
 

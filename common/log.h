@@ -9,6 +9,7 @@
  * A function either logs or returns its error, never both; the line is written where the decision
  * is made, and says what happens next.
  *
+ * A value may be any bytes: what isn't UTF-8 becomes U+FFFD, and the line stays one line.
  * Phone numbers are masked, whoever names them, but in ids (fields whose names end with _id or
  * _sid), where digits are no phone number. Of a flood of equal warnings or errors (the message
  * counts, not the fields) the first are written, and then how many there were (common/flood.h).

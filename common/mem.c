@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void out_of_memory(void)
+void mem_exhausted(void)
 {
     static const char line[] = "mms-worker: out of memory\n";
 
@@ -20,7 +20,7 @@ void *mem_zalloc(size_t size)
     void *block = calloc(1, size > 0 ? size : 1);
 
     if (block == NULL)
-        out_of_memory();
+        mem_exhausted();
     return block;
 }
 
@@ -29,7 +29,7 @@ void *mem_realloc(void *block, size_t size)
     void *moved = realloc(block, size > 0 ? size : 1);
 
     if (moved == NULL)
-        out_of_memory();
+        mem_exhausted();
     return moved;
 }
 
@@ -57,7 +57,7 @@ char *mem_printf(const char *format, ...)
     length = vasprintf(&text, format, args);
     va_end(args);
     if (length < 0)
-        out_of_memory();
+        mem_exhausted();
     return text;
 }
 

@@ -8,7 +8,18 @@
  * either committed in PostgreSQL or repeated by another worker), so an allocation that fails ends
  * the process with one line on stderr and status 1 rather than being handled at every call.
  * Blocks are released with free().
+ *
+ * That goes for the libraries too: a program that has heap.c has its malloc(), calloc(),
+ * realloc() and free() (glibc's manual, "Replacing malloc"). They never return NULL: what libraries
+ * make of it differs (a crash, an abort, a value that is left out, an event that looks as if it
+ * were no JSON), here it has one meaning. And every block is overwritten when it is given back:
+ * libraries have copies of secrets that we hand to them, and no way to be asked to wipe them
+ * (libcurl's headers, libpq's rows, jansson's strings). What isn't on the heap is not covered:
+ * stacks, and buffers that live on, such as libpq's for input.
  */
+
+/* Ends the process, as it ends when there is no memory. */
+void mem_exhausted(void) __attribute__((noreturn));
 
 /* `size` bytes set to zero. */
 void *mem_zalloc(size_t size);

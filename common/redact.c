@@ -310,10 +310,10 @@ void redactor_add_login(struct redactor *redactor, const char *user, const char 
 static size_t match(const struct needle *needle, const struct reading *reading, size_t at)
 {
     size_t left = reading->length - at;
-    size_t length = needle->length < left ? needle->length : left;
+    bool cut = left < needle->length;
+    size_t length = cut ? left : needle->length;
 
-    if (reading->text[at] != (unsigned char)needle->text[0] ||
-        (length < needle->length && length < REDACT_MIN))
+    if (reading->text[at] != (unsigned char)needle->text[0] || (cut && length < REDACT_MIN))
         return 0;
     return memcmp(reading->text + at, needle->text, length) == 0 ? length : 0;
 }

@@ -5,6 +5,7 @@
 
 #include "json.h"
 #include "redact.h"
+#include "utf8.h"
 
 /* The part of a template between its braces, blanks stripped. Borrowed, not terminated. */
 struct token {
@@ -114,8 +115,8 @@ static bool render_token(const struct token *token, const json_t *document,
         return render_value(value, out);
     if (missing == TEMPLATE_MISSING_EMPTY)
         return true;
-    snprintf(why, why_size, "the event has no {{%.*s}}",
-             (int)(token->length < 128 ? token->length : 128), token->path);
+    snprintf(why, why_size, "the event has no {{%.*s}}", utf8_shown(token->path, token->length),
+             token->path);
     if (redact_suspects(why))
         snprintf(why, why_size, "the event lacks what a token names");
     return false;

@@ -99,6 +99,20 @@ bool utf8_has_control(const char *text)
     return false;
 }
 
+#define SHOWN_MAX 128 /* bytes */
+
+int utf8_shown(const char *word, size_t length)
+{
+    char start[SHOWN_MAX + 1];
+    size_t shown = length < SHOWN_MAX ? length : SHOWN_MAX;
+
+    while (shown > 0 && shown < length && ((unsigned char)word[shown] & 0xc0) == 0x80)
+        shown--;
+    memcpy(start, word, shown);
+    start[shown] = '\0';
+    return utf8_has_control(start) ? 0 : (int)shown;
+}
+
 bool utf8_clean(struct buf *buf, const char *bytes, size_t length)
 {
     static const char replacement[] = "\xef\xbf\xbd";

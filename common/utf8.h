@@ -19,6 +19,12 @@ size_t utf8_prefix(const char *text, size_t characters);
 bool utf8_has_control(const char *text);
 
 /*
+ * How many of the first `length` bytes of valid UTF-8, a stranger's word, may stand in a line about
+ * it: whole characters in 128 at most; none at all if one of them is a control character.
+ */
+int utf8_shown(const char *word, size_t length);
+
+/*
  * Appends bytes of any kind as valid UTF-8 that PostgreSQL and Kafka's readers take: what isn't
  * UTF-8, and NUL, becomes U+FFFD. Used for what strangers answer.
  */

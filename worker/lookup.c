@@ -150,13 +150,10 @@ static char *without_links(const char *body)
 
 /* ---- a page ---- */
 
-/* RFC 2822, such as "Fri, 24 May 2019 17:44:46 +0000"; 0 if there is none. */
+/* 0 if there is none. */
 static int64_t read_date(const json_t *message, const char *name)
 {
-    const char *text = json_member_string(message, name);
-    time_t seconds = text != NULL ? curl_getdate(text, NULL) : -1;
-
-    return seconds > 0 ? (int64_t)seconds * CLOCK_SECOND : 0;
+    return clock_parse_date(json_member_string(message, name));
 }
 
 static char *copy_member(const json_t *message, const char *name)

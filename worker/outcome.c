@@ -144,6 +144,12 @@ static void judge_status(int status, struct verdict *verdict)
                "the answer could not be read");
 }
 
+/* Whether a status can say by itself that nothing was taken. */
+static bool is_refusal(int status)
+{
+    return status >= 300 && status < 500;
+}
+
 static void judge_answer(const struct http_response *response, struct verdict *verdict)
 {
     const struct verdict_rule *rule;
@@ -157,7 +163,7 @@ static void judge_answer(const struct http_response *response, struct verdict *v
         /* The code first: 21611 is a 429 like 20429, and means something else. */
         rule = verdicts_of_code(verdict->error_code);
         /* A gateway's 5xx is not "not processed", whatever its body may look like. */
-        if (rule != NULL && (response->status < 500 || rule->outcome == OUTCOME_UNKNOWN))
+        if (rule != NULL && (is_refusal(response->status) || rule->outcome == OUTCOME_UNKNOWN))
             judge_code(rule, verdict);
         else
             judge_status(response->status, verdict);

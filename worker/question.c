@@ -1,6 +1,5 @@
 #include "worker/question.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,14 +99,13 @@ static void ask_page(struct question *question, const char *path);
  */
 static bool read_clock(struct question *question, const struct http_response *response)
 {
-    const char *text = http_header_value(response, "date");
-    time_t date = text != NULL ? curl_getdate(text, NULL) : -1;
+    int64_t date = clock_parse_date(http_header_value(response, "date"));
     const struct db_clock *db_clock = question->options->clock;
     struct twilio_clock *clock = &question->clock;
 
-    if (date <= 0)
+    if (date == 0)
         return false;
-    clock->now = (int64_t)date * CLOCK_SECOND;
+    clock->now = date;
     clock->ahead_min = clock->now - db_clock_latest(db_clock, response->finished);
     clock->ahead_max = clock->now + CLOCK_SECOND - db_clock_earliest(db_clock, question->asked_at);
     return true;

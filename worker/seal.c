@@ -26,6 +26,16 @@ void seal_init(void)
         abort(); /* no source of random bytes: then nothing of this may be used */
 }
 
+/* Whether libsodium can be asked: it takes any byte beyond ASCII for base64's last digit. */
+static bool is_ascii(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if ((unsigned char)text[i] >= 0x80)
+            return false;
+    }
+    return true;
+}
+
 /* ---- keys ---- */
 
 void seal_key_make(char ret_text[SEAL_KEY_TEXT])
@@ -58,7 +68,8 @@ bool seal_key_parse(const char *text, size_t length, struct seal_key *ret_key)
     if (length == sizeof bytes * 2)
         good = sodium_hex2bin(bytes, sizeof bytes, text, length, NULL, &count, NULL) == 0;
     else
-        good = sodium_base642bin(bytes, sizeof bytes, text, length, NULL, &count, NULL,
+        good = is_ascii(text, length) &&
+               sodium_base642bin(bytes, sizeof bytes, text, length, NULL, &count, NULL,
                                  sodium_base64_VARIANT_ORIGINAL) == 0;
     good = good && count == sizeof bytes;
     if (good)
@@ -107,7 +118,8 @@ static size_t decode(const char *text, unsigned char ret_sealed[SEALED_MAX])
         text[HEADER_LENGTH - 1] != ':')
         return 0;
     text += HEADER_LENGTH;
-    if (sodium_base642bin(ret_sealed, SEALED_MAX, text, strlen(text), NULL, &length, NULL,
+    if (!is_ascii(text, strlen(text)) ||
+        sodium_base642bin(ret_sealed, SEALED_MAX, text, strlen(text), NULL, &length, NULL,
                           BASE64) != 0)
         return 0;
     return length > NONCE + TAG ? length : 0;

@@ -112,7 +112,7 @@ bool secret_is_reference(const char *text)
 
 static const char *system_fault(void)
 {
-    const char *text = strerror(errno);
+    const char *text = strerrordesc_np(errno);
 
     return text != NULL ? text : "can't be read";
 }
@@ -201,8 +201,6 @@ static const char *read_key(struct secrets *secrets, const char *path, char byte
 
     if (secrets->key_count == SECRET_KEYS_MAX)
         return "is one too many, expected at most 4";
-    if (path[0] != '/')
-        return "is not an absolute path";
     fault = read_file(path, bytes, &length, ret_stat);
     if (fault != NULL)
         return fault;
@@ -213,12 +211,29 @@ static const char *read_key(struct secrets *secrets, const char *path, char byte
     return NULL;
 }
 
+/* An absolute path, and not a key that stands there by mistake: paths are shown. */
+static bool is_key_path(const char *path)
+{
+    struct seal_key key;
+    bool is_key = seal_key_parse(path, strlen(path), &key);
+
+    mem_wipe(&key, sizeof key);
+    return path[0] == '/' && !is_key;
+}
+
 static bool add_key(struct secrets *secrets, const char *path, char *error, size_t size)
 {
     char bytes[FILE_ROOM];
     struct stat file;
-    const char *fault = read_key(secrets, path, bytes, &file);
+    const char *fault;
 
+    if (!is_key_path(path)) {
+        snprintf(error, size,
+                 "MMS_SECRET_KEY_FILES: not valid, expected absolute paths of files with keys, "
+                 "comma-separated");
+        return false;
+    }
+    fault = read_key(secrets, path, bytes, &file);
     mem_wipe(bytes, sizeof bytes);
     if (fault != NULL) {
         snprintf(error, size, "MMS_SECRET_KEY_FILES: '%.200s': %s", path, fault);

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/url.h"
+#include "common/utf8.h"
 
 #define HOUR      (3600 * CLOCK_SECOND)
 #define DAY       (24 * HOUR)
@@ -150,7 +151,7 @@ static bool judge_ca_file(const struct settings *settings, char *error, size_t s
     if (!good)
         snprintf(error, size,
                  "MMS_TWILIO_CA_FILE: '%.200s' %s, expected a file of PEM certificates", path,
-                 file != NULL ? "has no certificate in it" : strerror(errno));
+                 file != NULL ? "has no certificate in it" : strerrordesc_np(errno));
     X509_free(first);
     if (file != NULL)
         fclose(file);
@@ -382,9 +383,15 @@ static bool judge_together(const struct settings *settings, char *error, size_t 
            judge_callback(settings, error, size);
 }
 
-/* One line, whatever the value is. */
-static void keep_to_line(char *error)
+/* One line of UTF-8, whatever the value is and wherever it was cut. */
+static void keep_to_line(char *error, size_t size)
 {
+    struct buf line;
+
+    buf_init(&line, size - 1);
+    utf8_clean(&line, error, strlen(error));
+    snprintf(error, size, "%s", line.data);
+    buf_release(&line);
     for (char *c = error; *c != '\0'; c++) {
         if (iscntrl((unsigned char)*c))
             *c = '?';
@@ -406,7 +413,7 @@ bool settings_load(struct settings *settings, char *const *environment, char *er
     if (load(table, settings, environment, error, error_size) &&
         judge_kafka(settings, error, error_size))
         return true;
-    keep_to_line(error);
+    keep_to_line(error, error_size);
     return false;
 }
 
@@ -422,7 +429,7 @@ bool settings_load_database(struct settings *settings, char *const *environment,
     }
     if (load(rows, settings, environment, error, error_size))
         return true;
-    keep_to_line(error);
+    keep_to_line(error, error_size);
     return false;
 }
 
@@ -459,7 +466,7 @@ static void describe(const struct config_setting *setting, const struct settings
         buf_printf(out, "%lld", (long long)*(const int64_t *)field);
         break;
     case CONFIG_DURATION:
-        buf_printf(out, "%gs", (double)*(const int64_t *)field / CLOCK_SECOND);
+        buf_printf(out, "%.15gs", (double)*(const int64_t *)field / CLOCK_SECOND);
         break;
     default:
         if (setting->offset == AT(database_url))

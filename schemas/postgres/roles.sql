@@ -47,11 +47,11 @@ begin
 
             ('{mms_worker,mms_reader,mms_operator}', 'table mms.deliveries', 'SELECT', null),
             ('{mms_worker}', 'table mms.deliveries', 'INSERT',
-                '{destination_id,event_id,connection_id,event,traceparent,tracestate,source_topic,source_partition,source_offset,next_attempt_at}'),
+                '{destination_id,event_id,connection_id,event,event_bytes,traceparent,tracestate,source_topic,source_partition,source_offset,next_attempt_at}'),
             ('{mms_worker}', 'table mms.deliveries', 'UPDATE',
                 '{state,attempts,budget_spent,next_attempt_at,leased_by,lease_until,slot_at,finished_at,claim,config_of,lookup_at,lookup_lease,lookups,as_sms}'),
             ('{mms_operator}', 'table mms.deliveries', 'INSERT',
-                '{destination_id,event_id,connection_id,event,traceparent,tracestate,source_topic,source_partition,source_offset,replay,attempts,next_attempt_at}'),
+                '{destination_id,event_id,connection_id,event,event_bytes,traceparent,tracestate,source_topic,source_partition,source_offset,replay,attempts,next_attempt_at}'),
             ('{mms_operator}', 'table mms.deliveries', 'UPDATE', '{state,finished_at}'),
             ('{mms_operator}', 'table mms.deliveries', 'DELETE', null),
 

@@ -51,11 +51,13 @@ def _decided(text, before):
 
 
 class Canary:
-    """A secret. token=True: it looks like Twilio's; else it has in it what people escape."""
+    """A secret. token=True: it looks like Twilio's; text: it is that; else it has in it what people escape."""
 
-    def __init__(self, name, token=False):
+    def __init__(self, name, token=False, text=None):
         self.name = name
-        if token:
+        if text:
+            self.text = text
+        elif token:
             self.text = secrets.token_hex(16)
         else:
             self.text = secrets.token_hex(7) + '/+"&<\\>=' + secrets.token_hex(7)

@@ -8,10 +8,11 @@ FIRST = "first"  # every file that is not named below
 
 _OTHERS = {
     "second": """
-        callback_receiver command_send parking reconcile sms_fallback statuses story twilio_tls verdicts
+        callback_receiver command_send command_top kafka_tls parking reconcile secrets sms_fallback statuses story twilio_tls
+        verdicts
         """,
     "third": """
-        command_check command_destination command_event command_replay command_top database kafka_tls logs metrics opt_outs
+        command_check command_destination command_event command_replay database failing logs metrics opt_outs
         outages outcomes parameters settings soak
         """,
 }

@@ -1,4 +1,4 @@
-"""The frame of `make demo`, `make bench` and `make chaos`: signals, wrong settings, and the exit status."""
+"""The frame of `make demo`, `make bench`, `make chaos` and `make failing`: signals, wrong settings, and the exit status."""
 
 import os
 import signal

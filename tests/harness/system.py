@@ -43,13 +43,18 @@ LOGINS = {
     "person": ("a_person", "mms_worker, mms_operator"),
 }
 # As whom a subcommand runs; those that only show something as an analyst.
-_LOGIN_OF = {"migrate": "owner", "check": "worker", "destination": "operator", "secret": "operator", "replay": "operator", "prune": "operator"}
+_LOGIN_OF = {"migrate": "owner", "check": "worker", "destination": "operator", "replay": "operator", "prune": "operator", "secret": "operator"}
 
 # Sanitizers report into the worker's log, which check_workers() reads; tests/run-tests has other programs report elsewhere.
 _SANITIZER = {
     "ASAN_OPTIONS": "detect_leaks=1:exitcode=99:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
 }
+
+
+def login_of(command):
+    """As whom a subcommand runs: one of LOGINS, or "owner"."""
+    return _LOGIN_OF.get(str(command), "analyst")
 
 
 def config(**changes):
@@ -208,11 +213,11 @@ class System:
             [BIN / "mms-worker", "migrate"], env=self.env("owner", **settings), check=check, capture_output=True, text=True, timeout=60
         )
 
-    def command(self, *words, stdin="", timeout=60, login=None, **settings):
-        """Runs a subcommand to its end, as whom it is for."""
-        login = login or _LOGIN_OF.get(str(words[0]), "analyst")
+    def command(self, *words, stdin="", timeout=60, login=None, under=(), **settings):
+        """Runs a subcommand to its end, as whom it is for. under: as for a Worker."""
+        login = login or login_of(words[0])
         done = subprocess.run(
-            [BIN / "mms-worker", *map(str, words)],
+            [*under, BIN / "mms-worker", *map(str, words)],
             env=self.env(login, **settings), input=stdin, capture_output=True, text=True, timeout=timeout,
         )
         assert "Sanitizer" not in done.stderr and "runtime error:" not in done.stderr, done.stderr

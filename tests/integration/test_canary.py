@@ -1,14 +1,19 @@
 """Secrets stay put: canaries go through the whole system, faults and all, and are found only where they belong."""
 
+import base64
 import contextlib
 import json
 import os
 import pwd
 import re
+import secrets
+import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,10 +22,11 @@ from harness import BIN, SANITIZED
 from harness.canary import Canary, legible
 from harness.echo import MODES, EchoProxy
 from harness.process import clean_env, free_port, temp_dir
-from harness.system import ACCOUNT, OWL, Worker, config
+from harness.system import ACCOUNT, OWL, Worker, config, login_of
 from harness.wait import until
 
 KEY_ACCOUNT = "AC" + "f" * 32
+THIRD_ACCOUNT = "AC" + "3" * 32
 KEY = "SK" + "5" * 32
 MISTAKES_ACCOUNT = "AC" + "1" * 32
 PLAIN, SPELT = {}, {"token": True}
@@ -28,13 +34,16 @@ PLAIN, SPELT = {}, {"token": True}
 # Everything that is secret, or that somebody may think is; distinct, so that what is found says where it came from.
 NAMES = {
     "auth_token": PLAIN,
+    "auth_token of a third account": PLAIN,
     "auth_token beside an API key": PLAIN,
     "api_key_secret": PLAIN,
+    "content that isn't valid": PLAIN,
     "proxy's password": PLAIN,
     "database's password": PLAIN,
     "database's password, as conninfo": PLAIN,
     "PGPASSWORD": PLAIN,
     "sasl.password": PLAIN,
+    "key in a wrong place": {"text": base64.b64encode(secrets.token_bytes(32)).decode()},
     "ssl.key.password": PLAIN,
     "key in MMS_STATUS_CALLBACK_URL": SPELT,
     "key in status_callback": SPELT,
@@ -50,6 +59,8 @@ NAMES = {
 CONFIG = "table destinations, config"
 TWILIO = "requests to Twilio"
 ENVIRONMENT = "environment of the process"
+FILES = "files of secrets"
+KEYS = "files of keys"
 SERVER_LOG = "PostgreSQL's log"
 EVENTS = "topic of events"
 SENT = {EVENTS, "table deliveries", "table attempts", TWILIO, "output of event", "output of attempts", "output of destination test"}
@@ -58,13 +69,16 @@ SENT = {EVENTS, "table deliveries", "table attempts", TWILIO, "output of event",
 # as a message, or fetched by Twilio without a login, is no secret before Twilio.
 BELONGS = {
     "auth_token": {CONFIG, TWILIO},
+    "auth_token of a third account": {CONFIG, TWILIO},
     "auth_token beside an API key": {CONFIG},
     "api_key_secret": {CONFIG, TWILIO},
+    "content that isn't valid": set(),
     "proxy's password": {ENVIRONMENT, TWILIO},
     "database's password": {ENVIRONMENT},
     "database's password, as conninfo": set(),
     "PGPASSWORD": set(),
     "sasl.password": {ENVIRONMENT},
+    "key in a wrong place": set(),
     "ssl.key.password": {ENVIRONMENT},
     "key in MMS_STATUS_CALLBACK_URL": {ENVIRONMENT, TWILIO},
     "key in status_callback": {CONFIG, TWILIO},
@@ -83,11 +97,83 @@ BELONGS = {
 class AsItIs:
     """How a secret gets into a destination's config: as it is."""
 
+    belongs = {}  # {name: places}: instead of those in BELONGS
+
+    def __init__(self, system):
+        self.settings = {}
+        self.variables = {}  # in the environment of all that runs
+        self.files = {}  # {path: the place that it is}
+        self.canaries = {}  # more of them
+
     def __call__(self, canary):
+        """What stands in the config for it."""
         return canary.text
 
-    settings = {}
-    belongs = {}  # {name: places}: instead of those in BELONGS
+    def mistakes(self, world):
+        """{id: config}, each wrong."""
+        return mistakes(world)
+
+
+class ByReference(AsItIs):
+    """How a secret gets into a destination's config: by reference."""
+
+    FORMS = {
+        "auth_token": "sealed",
+        "auth_token of a third account": "env",
+        "auth_token beside an API key": "env",
+        "api_key_secret": "file",
+        "token in an event": "file",
+        "token that PostgreSQL logs": "sealed",
+    }
+    FOUND = {"sealed": set(), "file": {FILES}, "env": {ENVIRONMENT}}
+    belongs = {
+        "content that isn't valid": {FILES, ENVIRONMENT},
+        "token in a wrong place": set(),
+        "token in texts of its own row": set(),
+        "new key": {KEYS},
+        "old key": {KEYS},
+    }
+    for _name, _form in FORMS.items():
+        belongs[_name] = BELONGS[_name] - {CONFIG, SERVER_LOG} | FOUND[_form]
+
+    def __init__(self, system):
+        super().__init__(system)
+        home = temp_dir("mms-canary-")
+        self.system, self.directory, self.old_key = system, home / "secrets", home / "old"
+        self.directory.mkdir()
+        for name in ("new", "old"):
+            system.command("secret", "key", home / name)
+            self.files[home / name] = KEYS
+            self.canaries[f"{name} key"] = Canary(f"{name} key", text=(home / name).read_text().strip())
+        self.settings = {"secret_directories": str(self.directory), "secret_key_files": f"{home}/new,{home}/old"}
+
+    def __call__(self, canary):
+        return getattr(self, self.FORMS[canary.name])(canary.text)
+
+    def mistakes(self, world):
+        """What they lead to isn't valid; the other mistakes are the same."""
+        text = world.text("content that isn't valid")
+        sealed = self.sealed(text)
+        texts = {
+            "a file of two lines": self.file(f"{text}\n\n"),
+            "a variable with a blank": self.env(f" {text}"),
+            "sealed, and damaged": sealed[:-1] + ("A" if sealed[-1] != "A" else "Q"),
+        }
+        return {id: config(auth={"account_sid": MISTAKES_ACCOUNT, "auth_token": texts[id]}) for id in texts}
+
+    def sealed(self, text):
+        return self.system.command("secret", "seal", stdin=text, secret_key_files=str(self.old_key)).out.strip()
+
+    def file(self, text):
+        path = self.directory / f"{len(self.files)}"
+        path.write_text(text)
+        self.files[path] = FILES
+        return f"file:{path}"
+
+    def env(self, text):
+        name = f"CANARY_{len(self.variables)}"
+        self.variables[name] = text
+        return f"env:{name}"
 
 
 def to_of(n):
@@ -101,6 +187,7 @@ class World:
         self.system, self.proxy, self.canaries, self.give = system, proxy, canaries, give
         self.belongs = {**BELONGS, **give.belongs}
         self.places = {}
+        self.lock = threading.Lock()
         self.callback_port = free_port()
         self.own_callback = f"http://127.0.0.1:{free_port()}/own?key={canaries['key in status_callback'].text}"
 
@@ -112,11 +199,10 @@ class World:
 
     # ---- settings ----
 
-    def settings(self):
+    def settings(self, login="worker"):
         quoted = urllib.parse.quote(self.text("database's password"), safe="")
-        url = self.system.postgres.url(self.system.database).replace("postgres@", f"postgres:{quoted}@")
         return {
-            "database_url": url,
+            "database_url": self.system.database_url(login).replace("@", f":{quoted}@"),
             "log_level": "debug",
             "kafka_debug": "all",
             "kafka_sasl_password": self.text("sasl.password"),
@@ -129,20 +215,25 @@ class World:
             **self.give.settings,
         }
 
-    def env(self, **more):
-        """Of the worker and the subcommands: their proxy is the one that echoes."""
-        return {**self.system.env(**{**self.settings(), **more}), "http_proxy": self.proxy.url}
+    def variables(self):
+        """Of whatever runs, beside its settings; the proxy is the one that echoes."""
+        return {"http_proxy": self.proxy.url, **self.give.variables}
+
+    def env(self, login="owner", **more):
+        """Of a subcommand."""
+        return {**self.system.env(**{**self.settings(login), **more}), **self.variables()}
 
     def start_worker(self):
-        """With its proxy, which env(1) adds, and leaves no argument behind."""
+        """With its variables, which leave no argument behind."""
         listen = f"127.0.0.1:{self.callback_port}"
         script = self.system.directory / "start"
-        script.write_text(f'#!/bin/sh\nhttp_proxy="$(cat {script}.proxy)" exec "$@"\n')
+        script.write_text(f'#!/bin/sh\nset -a\n. {script}.env\nexec "$@"\n')
         script.chmod(0o700)
-        Path(f"{script}.proxy").write_text(self.proxy.url)
+        lines = [f"{name}={shlex.quote(value)}\n" for name, value in self.variables().items()]
+        Path(f"{script}.env").write_text("".join(lines))
         worker = self.system.worker(under=[script], callback_listen=listen, **self.settings())
         worker.wait_ready()
-        Path(f"{script}.proxy").unlink()
+        Path(f"{script}.env").unlink()
         return worker
 
     # ---- what is said ----
@@ -150,7 +241,7 @@ class World:
     def run(self, place, *words, stdin="", env=None, **more):
         """A subcommand; keeps all that it says."""
         done = subprocess.run(
-            [BIN / "mms-worker", *words], env=env or self.env(**more), input=stdin, capture_output=True, text=True,
+            [BIN / "mms-worker", *words], env=env or self.env(login_of(words[0]), **more), input=stdin, capture_output=True, text=True,
             timeout=60, check=False,
         )
         assert done.returncode in (0, 1, 2, 3), (words, done.returncode, done.stderr)
@@ -160,7 +251,8 @@ class World:
     def note(self, place, what):
         """Something that was written to a place."""
         what = what.encode(errors="replace") if isinstance(what, str) else what
-        self.places[place] = self.places.get(place, b"") + b"\n" + what
+        with self.lock:
+            self.places[place] = self.places.get(place, b"") + b"\n" + what
 
     def misplaced(self):
         """A line for each secret that is where it doesn't belong, and for each that isn't where it does."""
@@ -176,39 +268,40 @@ class World:
         return lines
 
 
-@pytest.fixture(params=[AsItIs], ids=lambda how: how.__doc__.rsplit(": ", 1)[1].rstrip("."))
+@pytest.fixture(params=[AsItIs, ByReference], ids=lambda how: how.__doc__.rsplit(": ", 1)[1].rstrip("."))
 def world(request, system):
     canaries = {name: Canary(name, **options) for name, options in NAMES.items()}
     database = system.database
     # Everything that the server can say about a statement, but the parameters.
     for setting in (
         "log_statement = 'all'", "log_duration = on", "log_parameter_max_length = 0", "log_parameter_max_length_on_error = 0",
-        "session_preload_libraries = 'auto_explain'", "auto_explain.log_min_duration = 0", 
+        "session_preload_libraries = 'auto_explain'", "auto_explain.log_min_duration = 0",
         "log_error_verbosity = 'verbose'", "track_activity_query_size = 102400",
     ):
         with contextlib.suppress(Exception):  # some can't be set for a database alone
             system.query(f"alter database {database} set {setting}")
     system.query("create extension if not exists pg_stat_statements")
     with EchoProxy("proxy-user", canaries["proxy's password"].text) as proxy:
-        world = World(system, proxy, canaries, request.param())
-        yield world
+        give = request.param(system)
+        yield World(system, proxy, {**canaries, **give.canaries}, give)
 
 
 # ---- what is done ----
 
 
 def make_destinations(world):
-    """One for each way of echoing, alternately with an auth token and with an API key; and those of the other stories."""
+    """One for each way of echoing and each account, one of which has an API key; and those of the other stories."""
     system = world.system
     own = {"account_sid": ACCOUNT, "auth_token": world.token("auth_token")}
+    third = {"account_sid": THIRD_ACCOUNT, "auth_token": world.token("auth_token of a third account")}
     key = {
         "account_sid": KEY_ACCOUNT, "auth_token": world.token("auth_token beside an API key"),
         "api_key_sid": KEY, "api_key_secret": world.token("api_key_secret"),
     }
     system.sim.set_token(ACCOUNT, world.text("auth_token"))
-    for n, mode in enumerate(MODES):
-        for auth, name in ((own, "token"), (key, "key")):
-            number = to_of(2 * n + (auth is key))
+    for mode in MODES:
+        for auth, name in ((own, "token"), (key, "key"), (third, "third")):
+            number = to_of(len(world.proxy.modes))
             system.destination(f"{name}, {mode}", to=number, auth=auth)
             world.proxy.modes[number] = mode
     system.destination("well", to=to_of(1000), auth=own, media_urls=["{{media_url}}"])
@@ -238,6 +331,9 @@ def mistakes(world):
         "a line's end": whole(auth={**own, "auth_token": stray + "\n"}),
         "a blank": whole(auth={**own, "auth_token": " " + stray}),
         "too long": whole(auth={**own, "auth_token": stray * 9}),
+        "env: and it": whole(auth={**own, "auth_token": f"env:{stray}"}),
+        "file: and it": whole(auth={**own, "auth_token": f"file:{stray}"}),
+        "sealed: and it": whole(auth={**own, "auth_token": f"sealed:v1:{stray}"}),
         "swapped": whole(auth={"account_sid": stray, "auth_token": MISTAKES_ACCOUNT}),
         "account and token": whole(auth={"account_sid": f"{MISTAKES_ACCOUNT}:{stray}", "auth_token": stray}),
         "API key": whole(auth={**own, "api_key_sid": stray, "api_key_secret": stray}),
@@ -263,7 +359,7 @@ def mistakes(world):
 
 
 def make_mistakes(world):
-    rows = mistakes(world)
+    rows = world.give.mistakes(world)
     for id, whole in rows.items():
         world.system.query("insert into mms.destinations (id, config) values (%s, %s)", id, json.dumps(whole))
     return list(rows)
@@ -285,7 +381,7 @@ def send_events(world, wrong):
     # Whatever is left undecided by an echo is looked up, and the list is an echo again.
     until(lambda: world.proxy.lists > 20, 30, "lookups")
     assert set(MODES) <= set(world.proxy.echoed), "a mode was not tried"
-    assert {row["destination_id"] for row in system.attempts() if row["reason"] == "CONFIG_INVALID"} < set(wrong)
+    assert {row["destination_id"] for row in system.attempts() if row["reason"] == "CONFIG_INVALID"} <= set(wrong)
 
 
 def report_statuses(world):
@@ -327,13 +423,25 @@ def ask_everything(world, wrong):
         world.run(place, *words)
         if words not in plain_only:
             world.run(place, *words, "--json")
-    for id in ("well", "own callback", "talkative", "token, message", "key, message", *wrong):
+    calls = []
+    for id in ("well", "own callback", "talkative", "token, message", "key, message", "third, message", *wrong):
         for form in ([], ["--json"]):
-            world.run("event", "event", f"e: {id}", *form)
-            world.run("destination show", "destination", "show", id, *form)
-            world.run("destination test", "destination", "test", id, *form)
+            calls.append(("event", "event", f"e: {id}", *form))
+            calls += [(f"destination {verb}", "destination", verb, id, *form) for verb in ("show", "test")]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda call: world.run(*call), calls))
     for id in wrong[:3]:
         world.run("check", "check", "--destination", id)
+
+
+def seal(world):
+    """What `secret` says of what it seals or can't seal, and of a key that changes."""
+    secret = world.text("auth_token")
+    for text in (secret, secret + "\n\n", secret * 9, f"env:{secret}"):
+        world.run("secret seal", "secret", "seal", stdin=text)
+    for words, some in ((["--plain", "--dry-run"], True), ([], True), (["--dry-run"], False)):
+        done = world.run("secret rotate", "secret", "rotate", *words)
+        assert bool(re.search(r"[1-9]\d* resealed", done.stdout)) == (some and bool(world.give.settings)), done.stdout
 
 
 def put_badly(world):
@@ -383,7 +491,8 @@ def set_badly(world):
         {"status_callback_url": f"ftp://callbacks.example.com/?key={key}"}, {"status_callback_url": f"http://under_score/?{key}"},
         {"status_callback_url": f"https://me:{key}@callbacks.example.com/"}, {"callback_listen": "nowhere"},
         {"twilio_base_url": f"https://{key}@api.twilio.com"}, {"twilio_base_url": f"https://api.twilio.com/?key={key}"},
-        {"lease": "nonsense"},
+        {"lease": "nonsense"}, {"secret_key_files": world.text("key in a wrong place")},
+        *[{"secret_key_files": str(path)} for path, place in world.give.files.items() if place == FILES],
     ):
         done = world.run("a run with wrong settings", "run", **wrong)
         assert done.returncode in (1, 2), wrong
@@ -433,10 +542,14 @@ def gather(world, log_start):
     read_topics(world)
     with open(system.postgres.dir / "postgres.log", "rb") as log:
         log.seek(log_start)
-        world.note(SERVER_LOG, log.read())
+        # Statements and plans come again and again, at another time.
+        lines = dict.fromkeys(re.sub(rb"^\S+ \S+ UTC \[\d+\] ", b"", line) for line in log.read().splitlines())
+        world.note(SERVER_LOG, b"\n".join(lines))
     for path in system.directory.rglob("*"):
         if path.is_file():
             world.note("log of the worker" if path.name.startswith("worker") else "other files", path.read_bytes())
+    for path, place in world.give.files.items():
+        world.note(place, path.read_bytes())
     world.note(TWILIO, b"\n".join(world.proxy.received))
 
 
@@ -452,6 +565,7 @@ def test_canaries_are_found_where_they_belong_only(world):
     report_statuses(world)
     look_at_pages(world, worker)
     ask_everything(world, wrong)
+    seal(world)
     put_badly(world)
     set_badly(world)
     trouble_postgresql(world)

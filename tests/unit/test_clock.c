@@ -141,6 +141,28 @@ static int64_t world_sample(const struct world *world, struct db_clock *clock, i
     return sent + width;
 }
 
+static void reads_dates_of_servers(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t expected; /* seconds */
+    } cases[] = {
+        {"Fri, 24 May 2019 17:44:46 +0000", 1558719886},
+        {"Fri, 24 May 2019 17:44:46 GMT", 1558719886},
+        {"Thu, 01 Jan 1970 00:00:00 GMT", 0},
+        {"Fri, 31 Dec 9999 23:59:59 GMT", INT64_C(253402300799)},
+        {"Sat, 01 Jan 10000 00:00:00 GMT", 0},
+        {"Fri, 24 May 2019000", 0}, /* that many microseconds are too many for 64 bits */
+        {"yesterday", 0},
+        {"", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        check_int(cases[i].text, clock_parse_date(cases[i].text), cases[i].expected * CLOCK_SECOND);
+    assert_int_equal(clock_parse_date(NULL), 0);
+}
+
 static void nothing_is_known_at_first(void **state)
 {
     struct db_clock clock = {0};
@@ -327,6 +349,7 @@ int main(void)
         cmocka_unit_test(now_goes_forward),
         cmocka_unit_test(judges_rfc3339),
         cmocka_unit_test(judges_days_of_months),
+        cmocka_unit_test(reads_dates_of_servers),
         cmocka_unit_test(nothing_is_known_at_first),
         cmocka_unit_test(one_sample_gives_bounds),
         cmocka_unit_test(a_tighter_sample_replaces),

@@ -169,7 +169,9 @@ static void escapes_strings(void **state)
         {"\t\r\x1f", 3, "\"\\u0009\\u000d\\u001f\""},
         {"a\0b", 3, "\"a\\u0000b\""},
         {"\"\"", 2, "\"\\\"\\\"\""},
-        {"\xe2\x82\xac/\x7f", 5, "\"\xe2\x82\xac/\x7f\""},
+        {"\xe2\x82\xac/", 4, "\"\xe2\x82\xac/\""},
+        {"\x7f\xc2\x80\xc2\x9f", 5, "\"\\u007f\\u0080\\u009f\""},
+        {"\xc2\xa0\xc3\x80", 4, "\"\xc2\xa0\xc3\x80\""},
     };
 
     (void)state;

@@ -372,6 +372,7 @@ static void judges_what_was_not_answered(void **state)
         {HTTP_ANSWERED, 0, "", NULL, UNKNOWN, MESSAGE, "ANSWER_UNREADABLE"},
         {HTTP_ANSWERED, 101, "", NULL, UNKNOWN, MESSAGE, "ANSWER_UNREADABLE"},
         {HTTP_ANSWERED, 999, "", NULL, UNKNOWN, MESSAGE, "SERVER_ERROR"},
+        {HTTP_ANSWERED, 4, "{\"code\":21611}", NULL, UNKNOWN, MESSAGE, "ANSWER_UNREADABLE"},
     };
 
     (void)state;

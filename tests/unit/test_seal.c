@@ -59,6 +59,8 @@ static void knows_a_key(void **state)
         KEY KEY,
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh9=", /* left-over bits */
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        ("CkU2urcjN42\xff"
+         "9ERsuU3/5S6DeRkJXtBrxhvgKneOSUE="),
         "000102030405060708090A0b0c0d0e0f101112131415161718191a1b1c1d1e1g",
         "000102030405060708090A0b0c0d0e0f101112131415161718191a1b1c1d1e",
     };
@@ -79,7 +81,7 @@ static void knows_a_key(void **state)
 static void notices_every_change(void **state)
 {
     static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_:=";
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_:=\x80\xc3\xff";
     struct seal_key key = key_of(KEY);
     char *text = mem_strdup(SEALED);
     int tried = 0;

@@ -132,7 +132,9 @@ static void refuses_wrong_settings(void **state)
         {"/run/secrets,/", "", "MMS_SECRET_DIRECTORIES: '/' is not valid, expected "},
         {"/run/../etc", "", "MMS_SECRET_DIRECTORIES: '/run/../etc' is not valid, expected "},
         {"/a,/b,/c,/d,/e,/f,/g,/h,/i", "", "'/i' is not valid, expected at most 8 "},
-        {"", "key", "MMS_SECRET_KEY_FILES: 'key': is not an absolute path"},
+        {"", "key", "MMS_SECRET_KEY_FILES: not valid, expected absolute paths of files with keys"},
+        {"", "/AECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+         "MMS_SECRET_KEY_FILES: not valid, expected absolute paths"},
         {"", "/nowhere/at/all", "MMS_SECRET_KEY_FILES: '/nowhere/at/all': No such file"},
         {"", "/dev/null", "MMS_SECRET_KEY_FILES: '/dev/null': not a regular file"},
     };

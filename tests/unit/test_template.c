@@ -142,6 +142,7 @@ static void missing_tokens(void **state)
         {"{{list.4294967296}}", "", "{{list.4294967296}}"},
         {"{{list.18446744073709551616}}", "", "{{list.18446744073709551616}}"},
         {"{{Event_id}}", "", "{{Event_id}}"},
+        {"{{a\x04z}}", "", "{{}}"}, /* what is said of it is one line */
     };
 
     (void)state;

@@ -117,6 +117,32 @@ static void finds_control_characters(void **state)
         check_int(cases[i].name, utf8_has_control(cases[i].text), cases[i].expected);
 }
 
+static void shows_a_line_of_a_strangers_word(void **state)
+{
+    char *euros = check_repeat("\u20ac", 65), *letters = check_repeat("a", 300);
+    const struct {
+        const char *name;
+        const char *word;
+        size_t length;
+        int expected;
+    } cases[] = {
+        {"all of it", "field", 5, 5},
+        {"no more than it is", "field}} and more", 5, 5},
+        {"128 bytes", letters, 300, 128},
+        {"whole characters", euros, strlen(euros), 126},
+        {"nothing with a control character", "a\x1b[2J", 5, 0},
+        {"whatever stands behind it", "a\n", 1, 1},
+        {"C1", "\xc2\x9b", 2, 0},
+        {"nothing", "", 0, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        check_int(cases[i].name, utf8_shown(cases[i].word, cases[i].length), cases[i].expected);
+    free(euros);
+    free(letters);
+}
+
 #define FFFD "\xef\xbf\xbd"
 
 static void cleans_what_strangers_say(void **state)
@@ -248,6 +274,7 @@ int main(void)
         cmocka_unit_test(counts_characters),
         cmocka_unit_test(cuts_between_characters),
         cmocka_unit_test(finds_control_characters),
+        cmocka_unit_test(shows_a_line_of_a_strangers_word),
         cmocka_unit_test(cleans_what_strangers_say),
         cmocka_unit_test(cleaning_cuts_whole_characters),
         cmocka_unit_test(one_odd_byte_is_found_everywhere),

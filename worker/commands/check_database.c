@@ -78,7 +78,8 @@ static void judge_server(struct check *check, const PGresult *facts)
         check_say(check, FINDING_WARNING, THING, "Raise max_locks_per_transaction",
                   "the table of locks has room for %s only", value(facts, C_LOCKS_MAX));
     if (value(facts, C_MISSING_RIGHTS)[0] != '\0')
-        check_say(check, FINDING_FAILED, THING, "Let MMS_DATABASE_URL name a login that has the role mms_worker",
+        check_say(check, FINDING_FAILED, THING,
+                  "Let MMS_DATABASE_URL name a login that has the role mms_worker",
                   "rights are missing: %s", value(facts, C_MISSING_RIGHTS));
     if (is_true(facts, C_SUPERUSER))
         check_say(check, FINDING_WARNING, THING,

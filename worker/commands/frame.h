@@ -47,8 +47,8 @@ struct frame {
 };
 
 /*
- * Appends lines, each of at most `width` columns, at most `height` of them (0: as many as there
- * are): what doesn't fit becomes "… and 213 more".
+ * Appends lines, each of at most `width` columns (or 40, if that is more), at most `height` of them
+ * (0: as many as there are): what doesn't fit becomes "… and 213 more".
  */
 void frame_add_text(struct buf *out, const struct frame *frame, int width, int height);
 

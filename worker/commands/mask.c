@@ -33,7 +33,7 @@ static bool has_password(const char *text)
 /* Paths of media have long words in them. */
 static bool is_url(const char *text)
 {
-    return strncasecmp(text, "http", 4) == 0;
+    return strncasecmp(text, "http://", 7) == 0 || strncasecmp(text, "https://", 8) == 0;
 }
 
 /* Whether a copy of one of the row's secrets is in it. */

@@ -10,9 +10,9 @@
 
 /*
  * A destination's config without secrets: auth_token, api_key_secret and whatever else is in `auth`
- * but valid SIDs and references to secrets; URLs with a password, and what the query of status_callback says; and what may be
- * a secret in a wrong place: the values of fields that no config has, copies of the row's secrets,
- * and what looks like a token. A new reference.
+ * but valid SIDs and references to secrets; URLs with a password, and what the query of
+ * status_callback says; and what may be a secret in a wrong place: the values of fields that no
+ * config has, copies of the row's secrets, and what looks like a token. A new reference.
  */
 json_t *mask_config(json_t *config);
 

@@ -94,7 +94,7 @@ static bool judge_config(const json_t *row, char *why, char *ret_warning)
 
     if (config == NULL)
         return wrong(why, "config", "missing", "the destination's settings");
-    text = row_text(config, JSON_COMPACT);
+    text = row_text(config, 0); /* as PostgreSQL writes it, whose table bounds its length */
     fine = row_judge_config(row_type(row), text, why, ret_warning);
     mem_wipe(text, strlen(text));
     free(text);

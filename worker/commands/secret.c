@@ -28,11 +28,11 @@ static int write_key(const struct arguments *arguments, const char *path, const 
     bool written;
 
     if (fd < 0)
-        return command_failed(arguments, "%s: %s", path, strerror(errno));
+        return command_failed(arguments, "%s: %m", path);
     written = dprintf(fd, "%s\n", key) > 0 && fsync(fd) == 0;
     if (close(fd) == 0 && written)
         return COMMAND_DONE;
-    command_failed(arguments, "%s: %s", path, strerror(errno));
+    command_failed(arguments, "%s: %m", path);
     unlink(path);
     return COMMAND_FAILED;
 }
