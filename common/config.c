@@ -268,3 +268,17 @@ bool config_name_is_secret(const char *name)
     }
     return false;
 }
+
+char *config_next(const char **list)
+{
+    const char *start;
+    size_t length;
+
+    *list += strspn(*list, ", ");
+    start = *list;
+    length = strcspn(start, ",");
+    *list += length;
+    while (length > 0 && start[length - 1] == ' ')
+        length--;
+    return length > 0 ? mem_copy(start, length) : NULL;
+}

@@ -66,4 +66,10 @@ bool config_parse_duration(const char *text, int64_t *ret_us);
 /* Parses true, yes, on, 1, or false, no, off, 0. */
 bool config_parse_bool(const char *text, bool *ret_value);
 
+/*
+ * The next element of a comma list, owned; NULL at its end. `list` moves on behind it. Blanks
+ * around an element are skipped, empty elements are none.
+ */
+char *config_next(const char **list);
+
 #endif

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/config.h"
 #include "common/mem.h"
 #include "common/utf8.h"
 
@@ -159,21 +160,6 @@ static const char *read_file(const char *path, char bytes[FILE_ROOM], size_t *re
 
 /* ---- opening ---- */
 
-/* The next path of a comma list, owned; NULL at its end. Blanks around it are skipped. */
-static char *next_path(const char **list)
-{
-    const char *start;
-    size_t length;
-
-    *list += strspn(*list, ", ");
-    start = *list;
-    length = strcspn(start, ",");
-    *list += length;
-    while (length > 0 && start[length - 1] == ' ')
-        length--;
-    return length > 0 ? mem_copy(start, length) : NULL;
-}
-
 static bool add_directory(struct secrets *secrets, char *path, char *error, size_t size)
 {
     size_t length = strlen(path);
@@ -254,9 +240,9 @@ static bool open_all(struct secrets *secrets, const char *directories, const cha
     bool good = true;
     char *path;
 
-    while (good && (path = next_path(&directories)) != NULL)
+    while (good && (path = config_next(&directories)) != NULL)
         good = add_directory(secrets, path, error, size);
-    while (good && (path = next_path(&key_files)) != NULL) {
+    while (good && (path = config_next(&key_files)) != NULL) {
         good = add_key(secrets, path, error, size);
         free(path);
     }

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "common/clock.h"
-#include "common/mem.h"
+#include "common/config.h"
 #include "worker/commands/check.h"
 #include "worker/commands/client.h"
 #include "worker/commands/group.h"
@@ -54,21 +54,6 @@ static const char *config_value(const rd_kafka_ConfigResource_t *resource, const
     return NULL;
 }
 
-/* The next name of a comma list, owned by the caller; NULL at its end. */
-static char *next_name(const char **list)
-{
-    const char *name;
-    size_t length;
-
-    *list += strspn(*list, " ,");
-    name = *list;
-    length = strcspn(name, ",");
-    *list += length;
-    while (length > 0 && name[length - 1] == ' ')
-        length--;
-    return length > 0 ? mem_copy(name, length) : NULL;
-}
-
 static int wanted_configs(const struct brokers *brokers, rd_kafka_ConfigResource_t **ret_wanted)
 {
     const struct settings *settings = brokers->check->settings;
@@ -82,7 +67,7 @@ static int wanted_configs(const struct brokers *brokers, rd_kafka_ConfigResource
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, settings->status_topic);
     ret_wanted[count++] =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, settings->dead_letter_topic);
-    for (; count < ENTRIES_MAX && (name = next_name(&rest)) != NULL; free(name)) {
+    for (; count < ENTRIES_MAX && (name = config_next(&rest)) != NULL; free(name)) {
         if (name[0] != '^')
             ret_wanted[count++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
     }
@@ -199,7 +184,7 @@ static void judge_topics(const struct brokers *brokers)
     long long dead_letter = record_max(brokers, settings->dead_letter_topic), largest = 0;
     char *name;
 
-    for (; (name = next_name(&rest)) != NULL; free(name)) {
+    for (; (name = config_next(&rest)) != NULL; free(name)) {
         if (name[0] == '^')
             judge_pattern(brokers, name);
         else
