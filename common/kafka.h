@@ -20,7 +20,7 @@ struct kafka_consumer;
 
 enum kafka_condition {
     KAFKA_SETTLED,   /* we are a member of the group, with our share of the partitions */
-    KAFKA_UNSETTLED, /* brokers are there, the membership isn't yet */
+    KAFKA_UNSETTLED, /* brokers are there, the membership isn't: for more than a rebalance */
     KAFKA_AWAY,      /* no broker can be reached */
     KAFKA_REFUSED    /* this consumer will never work again */
 };

@@ -65,6 +65,7 @@ struct kafka_consumer {
     const char *trouble; /* static: why we are no settled member of the group; NULL if we are */
     char why[160];       /* why a broker could not be reached, or refused us, last */
     bool refused;        /* it is a refusal */
+    bool rebalancing;    /* the last statistics said so */
     struct said said;    /* of what is wrong, since we were settled last */
 };
 
@@ -201,6 +202,19 @@ static void set_unsettled(struct kafka_consumer *consumer, bool coordinator)
     set_condition(consumer, KAFKA_UNSETTLED, coordinator ? joining : without);
 }
 
+/*
+ * A rebalance passes: a settled member is none any more once two statistics in a row say so. The
+ * first of them may be older than the assignment that was taken before it.
+ */
+static void note_join_state(struct kafka_consumer *consumer, bool steady)
+{
+    if (steady)
+        set_condition(consumer, KAFKA_SETTLED, NULL);
+    else if (consumer->rebalancing || consumer->condition != KAFKA_SETTLED)
+        set_unsettled(consumer, true);
+    consumer->rebalancing = !steady;
+}
+
 static bool member_is(const json_t *object, const char *name, const char *expected)
 {
     const char *value = json_member_string(object, name);
@@ -268,10 +282,8 @@ static void read_statistics(struct kafka_consumer *consumer, const char *text)
         set_away(consumer);
     else if (!member_is(group, "state", "up"))
         set_unsettled(consumer, false);
-    else if (!member_is(group, "join_state", "steady"))
-        set_unsettled(consumer, true);
     else
-        set_condition(consumer, KAFKA_SETTLED, NULL);
+        note_join_state(consumer, member_is(group, "join_state", "steady"));
     json_decref(statistics);
 }
 
@@ -351,7 +363,7 @@ static void take_rebalance(struct kafka_consumer *consumer, rd_kafka_event_t *ev
         rd_kafka_assign(consumer->rk, list);
         /* A partition that was paused when it was taken away is still paused when it comes back. */
         pause_all(consumer, consumer->hold);
-        set_condition(consumer, KAFKA_SETTLED, NULL);
+        note_join_state(consumer, true);
         metrics[ASSIGNED].value = list->cnt;
         metrics[REBALANCES].value++;
         log_info("partitions assigned", log_int("count", list->cnt));
