@@ -1,6 +1,7 @@
 #include "url.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <curl/curl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -92,9 +93,24 @@ static bool numeric_tail(const char *host)
     return *label >= '0' && *label <= '9';
 }
 
+/* libcurl takes, and decodes, more than letters, digits, '-', '_' and dots; others may read that in
+ * another way. */
+static const char *judge_name(const char *host)
+{
+    for (const char *c = host; *c != '\0'; c++) {
+        /* IDNA turns some of these into plain letters, digits and dots; we'd have to judge that. */
+        if ((unsigned char)*c >= 0x80)
+            return "has a host that is not ASCII (punycode was expected)";
+        if (!isalnum((unsigned char)*c) && strchr("-_.", *c) == NULL)
+            return "has a host with a character that no name has";
+    }
+    return NULL;
+}
+
 static const char *judge_host(const char *host)
 {
     char bare[INET6_ADDRSTRLEN + 2];
+    const char *fault;
     struct in6_addr v6;
     struct in_addr v4;
 
@@ -107,11 +123,9 @@ static const char *judge_host(const char *host)
     }
     if (inet_pton(AF_INET, host, &v4) == 1)
         return ipv4_public(ntohl(v4.s_addr)) ? NULL : "has a private, loopback or link-local host";
-    for (const char *c = host; *c != '\0'; c++) {
-        /* IDNA turns some of these into plain letters, digits and dots; we'd have to judge that. */
-        if ((unsigned char)*c >= 0x80)
-            return "has a host that is not ASCII (punycode was expected)";
-    }
+    fault = judge_name(host);
+    if (fault != NULL)
+        return fault;
     if (host[0] == '.' || strstr(host, "..") != NULL)
         return "has a host with an empty label";
     if (numeric_tail(host))

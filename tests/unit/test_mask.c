@@ -93,6 +93,8 @@ static void puts_them_back(void **state)
          "{\"media_urls\":[\"a\",\"http://u@h/\"]}", ""},
         {"{\"status_callback\":\"http://h/?a=***\"}", "{\"status_callback\":\"http://h/?a=b\"}",
          "{\"status_callback\":\"http://h/?a=b\"}", ""},
+        {"{\"status_callback\":[\"http://h/?a=***\"]}", "{\"status_callback\":[\"http://h/?a=b\"]}",
+         "{\"status_callback\":[\"http://h/?a=b\"]}", ""},
         {"{\"status_callback\":\"http://i/?a=***\"}", "{\"status_callback\":\"http://h/?a=b\"}",
          NULL, "config.status_callback: "},
         {"{\"***\":\"***\"}", "{\"" LOST "\":1}", NULL, "config.***: "},

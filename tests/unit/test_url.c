@@ -119,6 +119,8 @@ static void refuses_bad_hosts_and_ports(void **state)
         {"http://[example.com]/", ""},
         {"http://::1/", ""},
         {"http://127.0.0.1%00.example.com/", NO_URL},
+        {"http://a%%66.example.com/", "a character that no name has"},
+        {"http://a%25.example.com/", "a character that no name has"},
     };
 
     (void)state;

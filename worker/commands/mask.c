@@ -235,12 +235,13 @@ static json_t *unmasked_array(json_t *value, struct old old, const char *field, 
     return copy;
 }
 
-/* A callback's query is shown with its values masked. */
+/* A callback's query is shown with its values masked; also where there is a list of them. */
 static bool has_mask(const json_t *value, const char *field)
 {
+    static const char callback[] = "config.status_callback";
     const char *text = json_string_value(value);
 
-    return is_mask(value) || (text != NULL && strcmp(field, "config.status_callback") == 0 &&
+    return is_mask(value) || (text != NULL && strncmp(field, callback, sizeof callback - 1) == 0 &&
                               strstr(text, MASK) != NULL);
 }
 
