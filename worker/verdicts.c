@@ -304,7 +304,7 @@ static const struct {
     {"WORKER_LOST", WORKER_ASKS},
     {"MESSAGE_TAKEN", WORKER_ASKS},
     {"UNKNOWN", "Look for the message in Twilio's log by phone and minute, then decide with the "
-                "statements in the README."},
+                "statements in OPERATING.md."},
     /* Of an HTTP status whose code is unknown or missing. */
     {"AUTHENTICATION_FAILED",
      "Check auth.account_sid and auth.auth_token (or the API key) of the destination, and what "

@@ -162,7 +162,7 @@ def test_the_report_for_people(system):
     first, second, third = done.out.splitlines()
     assert first.startswith("Would delete what is older than ") and first.endswith(" UTC:")
     assert second.startswith("  3 deliveries, 3 attempts, 3 message statuses, 0 rejected events; in ")
-    assert third == "Kept 1 delivery as old: unknown and left to a person (README.md says what to do)"
+    assert third == "Kept 1 delivery as old: unknown and left to a person (OPERATING.md says what to do)"
     done = system.command("prune", "--older-than", "90d")
     assert done.out.startswith("Deleted what is older than ") and events(system) == {"person"}
 

@@ -53,7 +53,7 @@ static const struct {
     [ATTEMPTS] = {"attempts", "attempts"},
     [STATUSES] = {"message_statuses", "message statuses"},
     [REJECTED] = {"rejected_events", "rejected events"},
-    [PERSON] = {"left_to_a_person", "unknown and left to a person (README.md says what to do)"},
+    [PERSON] = {"left_to_a_person", "unknown and left to a person (OPERATING.md says what to do)"},
     [NOT_FINISHED] = {"not_finished", "not finished"},
     [NOT_PUBLISHED] = {"not_published", "not published yet"},
     [FOLLOWED] = {"followed", "with a message whose status is still followed"},
