@@ -44,8 +44,8 @@ struct kafka_consumer_options {
 };
 
 /*
- * True if the settings are such that librdkafka accepts them; the consumer then connects by
- * itself. Otherwise NULL, and `error` has one line.
+ * A consumer, which connects by itself. NULL, and one line in `error`, if librdkafka doesn't accept
+ * the settings. The same goes for kafka_producer_open().
  */
 struct kafka_consumer *kafka_consumer_open(struct event_base *base,
                                            const struct kafka_consumer_options *options,

@@ -25,8 +25,7 @@
 #define AHEAD_MAX_BYTES ((size_t)48 << 20)
 /* Where there may be so much, it is looked at so often. */
 #define AHEAD_INTERVAL (50 * CLOCK_MS)
-/* A batch's headers, which go no further than its transaction's parameters: two short ones of each.
- */
+/* A batch's headers; of each record's, two short ones go on to PostgreSQL, and no others. */
 #define HEADERS_MAX_BYTES ((size_t)8 << 20)
 
 /* Records that are fetched ahead. */
@@ -55,10 +54,10 @@ struct kafka_consumer {
     struct pile hand; /* with the caller */
     bool in_hand;
     bool hold;
-    bool alone;                   /* nothing is fetched until the batch in hand is done */
-    size_t beside;                /* bytes of headers and key of a record of the latest batch */
-    struct event *ahead;          /* looks at what was fetched ahead, while that may be much */
-    bool forsaken;                /* the batch in hand belongs to an assignment that has ended */
+    bool alone;          /* nothing is fetched until the batch in hand is done */
+    size_t beside;       /* bytes of headers and key of a record of the latest batch, on average */
+    struct event *ahead; /* looks at what was fetched ahead, while that may be much */
+    bool forsaken;       /* the batch in hand belongs to an assignment that has ended */
     rd_kafka_event_t *revocation; /* waits for the batch in hand */
     int64_t revoke_by;
     enum kafka_condition condition;

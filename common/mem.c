@@ -11,7 +11,7 @@ void mem_exhausted(void)
     static const char line[] = "mms-worker: out of memory\n";
 
     if (write(STDERR_FILENO, line, sizeof line - 1) < 0)
-        _exit(1);
+        _exit(1); /* nobody to tell; glibc wants the question asked */
     _exit(1);
 }
 

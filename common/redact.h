@@ -33,7 +33,8 @@ void redactor_add_login(struct redactor *redactor, const char *user, const char 
 /*
  * Appends `bytes` with every copy of a secret replaced by REDACTED, as valid UTF-8 (utf8_clean()).
  * Found are copies in plain text, in base64 (at any offset, either alphabet) and in hexadecimal, in
- * upper or lower case, whatever of it is escaped, also twice: %41, \u0041, \x41, \/, &#65;, &amp;.
+ * upper or lower case, whatever of it is escaped, up to four times over: %41, \u0041, \x41, \/,
+ * &#65;, &amp;.
  * At the end, where the bytes may have been cut, the beginning of a secret (REDACT_MIN characters)
  * counts as one. Takes time in proportion to `length` (below 4 GiB).
  */

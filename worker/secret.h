@@ -62,7 +62,7 @@ void secret_free(char *secret);
 int secrets_keys(const struct secrets *secrets);
 char *secrets_seal(const struct secrets *secrets, int key, const char *secret);
 
-/* How all texts begin that the key which seals has made. There is one. */
+/* How all texts begin that the first key, which seals, has made; there must be one. */
 void secrets_prefix(const struct secrets *secrets, char ret_prefix[SEAL_HEADER_SIZE]);
 
 #endif
