@@ -7,6 +7,9 @@ lock table mms.destinations, mms.deliveries in access exclusive mode;
 alter table mms.deliveries add column event_bytes integer;
 comment on column mms.deliveries.event_bytes is 'Length of the event in bytes; null if it was taken in before this was noted';
 
+comment on column mms.rejected_events.key is 'The record''s key, as it came; of more than 16 MiB the beginning';
+comment on column mms.rejected_events.bytes is 'The record''s value, as it came; of more than 16 MiB the beginning, as detail says; null for a tombstone';
+
 -- A claim carries the settings of each of its destinations. Rows that are larger already stay as they are; the
 -- worker refuses them (CONFIG_INVALID).
 alter table mms.destinations
