@@ -179,7 +179,7 @@ static void our_own_refusals_have_advice_of_their_own(void **state)
     check_contains("opt-out", verdicts_advice("RECIPIENT_OPTED_OUT"), "mms.opt_outs");
     check_contains("config", verdicts_advice("CONFIG_INVALID"), "error_message");
     check_contains("expired", verdicts_advice("EXPIRED"), "MMS_EXPIRE_AFTER");
-    check_contains("unknown", verdicts_advice("UNKNOWN"), "README");
+    check_contains("unknown", verdicts_advice("UNKNOWN"), "OPERATING.md");
     assert_string_not_equal(verdicts_advice("RECIPIENT_OPTED_OUT"), verdicts_advice_of_code(21610));
 }
 
