@@ -12,7 +12,8 @@
 #include "common/mem.h"
 #include "tests/fuzz/fuzz.h"
 
-#define VARIABLES 64
+#define VARIABLES   64
+#define REPEATS_MAX 3
 
 /* librdkafka's properties that hold a secret: those of its CONFIGURATION.md that are sensitive. */
 static const char *const secret_properties[] = {
@@ -31,6 +32,23 @@ static void read_environment(struct fuzz_input *input, char **ret_environment)
     for (int i = 1; i < input->count; i++)
         ret_environment[count++] = input->pieces[i];
     ret_environment[count] = NULL;
+}
+
+/*
+ * The C library takes twice the memory for each "+" behind another in a regular expression. Whoever
+ * writes MMS_EVENT_TOPICS runs the worker; he is believed.
+ */
+static bool takes_memory(char *const *environment)
+{
+    for (; *environment != NULL; environment++) {
+        size_t repeats = 0;
+
+        for (const char *c = *environment; *c != '\0'; c++)
+            repeats += *c == '+' || *c == '{';
+        if (repeats > REPEATS_MAX && strncmp(*environment, "MMS_EVENT_TOPICS=", 17) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* What is logged of them, but for the time. */
@@ -144,6 +162,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     log_configure(LOG_INFO, false);
     fuzz_split(data, size, &input);
     read_environment(&input, environment);
+    if (takes_memory(environment)) {
+        fuzz_release(&input);
+        return -1;
+    }
     if (settings_load(&settings, environment, error, sizeof error)) {
         check_settings(&settings);
         check_silent(&settings);
