@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "config.h"
 #include "json.h"
 #include "kafka.h"
 #include "kafka_conf.h"
@@ -330,13 +331,14 @@ static void take_commit(struct kafka_consumer *consumer, rd_kafka_event_t *event
 
 /* ---- rebalance ---- */
 
-static void pause_all(struct kafka_consumer *consumer, bool pause)
+/* Nothing more is fetched while we are held back, or a heavy batch is to stay alone. */
+static void apply_pause(struct kafka_consumer *consumer)
 {
     rd_kafka_topic_partition_list_t *assigned = NULL;
 
     if (rd_kafka_assignment(consumer->rk, &assigned) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
-    if (pause)
+    if (consumer->hold || consumer->alone)
         rd_kafka_pause_partitions(consumer->rk, assigned);
     else
         rd_kafka_resume_partitions(consumer->rk, assigned);
@@ -361,7 +363,7 @@ static void take_rebalance(struct kafka_consumer *consumer, rd_kafka_event_t *ev
     if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         rd_kafka_assign(consumer->rk, list);
         /* A partition that was paused when it was taken away is still paused when it comes back. */
-        pause_all(consumer, consumer->hold);
+        apply_pause(consumer);
         note_join_state(consumer, true);
         metrics[ASSIGNED].value = list->cnt;
         metrics[REBALANCES].value++;
@@ -422,7 +424,7 @@ static void set_alone(struct kafka_consumer *consumer, bool alone)
         return;
     consumer->alone = alone;
     if (!consumer->hold)
-        pause_all(consumer, alone);
+        apply_pause(consumer);
 }
 
 /* Whether there may be too much, sooner or later. */
@@ -535,7 +537,7 @@ void kafka_consumer_hold(struct kafka_consumer *consumer, bool hold)
     if (consumer->hold == hold)
         return;
     consumer->hold = hold;
-    pause_all(consumer, hold);
+    apply_pause(consumer);
     event_active(consumer->wake, EV_READ, 0);
 }
 
@@ -544,21 +546,16 @@ void kafka_consumer_hold(struct kafka_consumer *consumer, bool hold)
 static bool subscribe(rd_kafka_t *rk, const char *topics, char *error, size_t error_size)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
-    char *copy = mem_strdup(topics), *rest = copy, *topic;
+    const char *rest = topics;
     rd_kafka_resp_err_t result;
 
-    while ((topic = strsep(&rest, ",")) != NULL) {
-        topic += strspn(topic, " ");
-        topic[strcspn(topic, " ")] = '\0';
-        if (topic[0] != '\0')
-            rd_kafka_topic_partition_list_add(list, topic, RD_KAFKA_PARTITION_UA);
-    }
+    for (char *topic; (topic = config_next(&rest)) != NULL; free(topic))
+        rd_kafka_topic_partition_list_add(list, topic, RD_KAFKA_PARTITION_UA);
     result = list->cnt > 0 ? rd_kafka_subscribe(rk, list) : RD_KAFKA_RESP_ERR__INVALID_ARG;
     if (result != RD_KAFKA_RESP_ERR_NO_ERROR)
         snprintf(error, error_size, "cannot subscribe to '%s': %s", topics,
                  rd_kafka_err2str(result));
     rd_kafka_topic_partition_list_destroy(list);
-    free(copy);
     return result == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 

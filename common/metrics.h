@@ -12,7 +12,7 @@
  * counts by itself, without a call or an allocation; names carry their unit, which is a base unit
  * (https://prometheus.io/docs/practices/naming/).
  */
-#define METRIC_LABELS_MAX 4
+#define METRIC_LABELS_MAX 8
 
 struct histogram;
 

@@ -244,7 +244,7 @@ static bool prepare(struct pacer *pacer, struct delivery *delivery, const PGresu
     bool ready = prepare_request(&pacer->options.prepare, delivery, rows, row);
     int64_t ended = clock_now();
 
-    if (ended - begun > LIMIT_TURN)
+    if (ended + limit_rest(ended - begun) > pacer->rest_until)
         pacer->rest_until = ended + limit_rest(ended - begun);
     pacer->live_bytes += delivery_bytes(delivery);
     return ready;

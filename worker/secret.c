@@ -257,7 +257,7 @@ struct secrets *secrets_open(const char *directories, const char *key_files, cha
     seal_init();
     secrets->keys = sodium_allocarray(SECRET_KEYS_MAX, sizeof *secrets->keys);
     if (secrets->keys == NULL)
-        abort(); /* out of memory, as mem.h has it */
+        mem_exhausted();
     if (open_all(secrets, directories, key_files, error, error_size))
         return secrets;
     secrets_close(secrets);

@@ -153,7 +153,7 @@ def test_the_format_is_prometheus(system):
     build = next(dict(labels) for name, labels in seen.samples if name == "mms_build_info")
     version = system.command("version")
     assert version.status == 0 and version.out.splitlines()[0] == f"mms-worker {build['version']}"
-    for name in ("librdkafka", "libcurl", "libpq"):
+    for name in ("librdkafka", "libcurl", "libpq", "libevent", "openssl", "libsodium", "jansson"):
         assert f"{name} {build[name]}" in version.out.splitlines()
 
 
