@@ -26,8 +26,14 @@
 #define AHEAD_MAX_BYTES ((size_t)48 << 20)
 /* Where there may be so much, it is looked at so often. */
 #define AHEAD_INTERVAL (50 * CLOCK_MS)
-/* A batch's headers; of each record's, two short ones go on to PostgreSQL, and no others. */
-#define HEADERS_MAX_BYTES ((size_t)8 << 20)
+/* A batch's headers, which go no further than its transaction's parameters: two short ones of each.
+ */
+#define HEADERS_MAX_BYTES ((size_t)4 << 20)
+/* What a header takes beside its name and value, once librdkafka has read it; and before. */
+#define HEADER_READ_BYTES 64
+#define HEADER_WIRE_BYTES 2
+/* librdkafka reads no more than 100 000 headers of a record, and doesn't say how large more are. */
+#define HEADERS_UNREAD_BYTES ((size_t)1 << 20)
 
 /* Records that are fetched ahead. */
 #define PREFETCH_RECORDS  20000
@@ -41,7 +47,8 @@ struct pile {
     int count;
     int capacity;
     size_t bytes;
-    size_t headers; /* bytes of them */
+    size_t headers; /* bytes of them, in memory */
+    size_t beside;  /* bytes of headers and keys as they came: what librdkafka doesn't count */
 };
 
 struct kafka_consumer {
@@ -101,7 +108,7 @@ static void pile_clear(struct pile *pile)
     for (int i = 0; i < pile->count; i++)
         rd_kafka_event_destroy(pile->events[i]);
     pile->count = 0;
-    pile->bytes = pile->headers = 0;
+    pile->bytes = pile->headers = pile->beside = 0;
 }
 
 static void pile_release(struct pile *pile)
@@ -112,20 +119,24 @@ static void pile_release(struct pile *pile)
     *pile = (struct pile){.count = 0};
 }
 
-static size_t headers_bytes(const rd_kafka_message_t *message)
+static void add_headers(struct pile *pile, const rd_kafka_message_t *message)
 {
-    size_t bytes = 0, length;
     rd_kafka_headers_t *headers;
+    rd_kafka_resp_err_t error = rd_kafka_message_headers(message, &headers);
     const void *value;
     const char *name;
+    size_t length, wire = 0, i = 0;
 
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return bytes;
-    for (size_t i = 0;
-         rd_kafka_header_get_all(headers, i, &name, &value, &length) == RD_KAFKA_RESP_ERR_NO_ERROR;
-         i++)
-        bytes += strlen(name) + length;
-    return bytes;
+    if (error == RD_KAFKA_RESP_ERR__NOENT)
+        return;
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        wire = HEADERS_UNREAD_BYTES;
+    } else {
+        for (; rd_kafka_header_get_all(headers, i, &name, &value, &length) == error; i++)
+            wire += strlen(name) + length + HEADER_WIRE_BYTES;
+    }
+    pile->headers += wire + i * HEADER_READ_BYTES;
+    pile->beside += wire;
 }
 
 static void pile_add(struct pile *pile, rd_kafka_event_t *event, rd_kafka_message_t *message)
@@ -139,17 +150,8 @@ static void pile_add(struct pile *pile, rd_kafka_event_t *event, rd_kafka_messag
     pile->events[pile->count] = event;
     pile->messages[pile->count++] = message;
     pile->bytes += message->len + message->key_len;
-    pile->headers += headers_bytes(message);
-}
-
-/* Of a record: what librdkafka doesn't count. */
-static size_t average_beside(const struct pile *pile)
-{
-    size_t bytes = pile->headers;
-
-    for (int i = 0; i < pile->count; i++)
-        bytes += pile->messages[i]->key_len;
-    return bytes / (size_t)pile->count;
+    pile->beside += message->key_len;
+    add_headers(pile, message);
 }
 
 static bool pile_full(const struct kafka_consumer *consumer)
@@ -452,7 +454,7 @@ static void hand_over(struct kafka_consumer *consumer)
 {
     struct pile empty = consumer->hand;
 
-    consumer->beside = average_beside(&consumer->next);
+    consumer->beside = consumer->next.beside / (size_t)consumer->next.count;
     consumer->hand = consumer->next;
     consumer->next = empty;
     consumer->in_hand = true;

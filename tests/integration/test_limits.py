@@ -6,6 +6,7 @@ import zlib
 
 import psycopg2
 import pytest
+from confluent_kafka import Producer
 
 from harness.statements import Statements
 from harness.system import config
@@ -104,8 +105,6 @@ def test_a_claim_is_bounded_by_bytes(system):
 @pytest.mark.timeout(60)
 def test_a_record_that_unfolds(system):
     """64 KiB that are 40 MiB once they are unpacked: of such a record 16 MiB are kept, and those behind it come."""
-    from confluent_kafka import Producer
-
     system.destination("d")
     worker = system.worker().wait_ready()
     producer = Producer(
@@ -121,6 +120,18 @@ def test_a_record_that_unfolds(system):
     assert zlib.crc32(row["bytes"]) == zlib.crc32(whole[: 16 * MIB])
     assert row["detail"].endswith(f"; of {len(whole)} bytes and 1 of its key the first 16777216 each are kept")
     assert sanitized(worker) or peak_mib(worker.pid) < 300
+
+
+@pytest.mark.timeout(90)
+def test_headers_of_three_bytes(system):
+    """A MiB of headers that have no value: what they take in memory is counted, also of those that nobody can read."""
+    producer = Producer({"bootstrap.servers": system.kafka.bootstrap, "message.max.bytes": 2 * MIB})
+    for key, value, headers in loads.ALL["tiny-headers"].make(system, 80):
+        producer.produce(system.events_topic, value, key, 0, headers=headers)
+    assert producer.flush(30) == 0
+    worker = system.worker()
+    until(lambda: system.value("select count(*) from mms.rejected_events") == 80, 60, "the records")
+    assert sanitized(worker) or peak_mib(worker.pid) < MEMORY_MIB
 
 
 @pytest.mark.timeout(90)

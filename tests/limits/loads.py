@@ -114,6 +114,13 @@ def _headers(_system, count):
         yield None, b"{}", headers
 
 
+def _tiny_headers(_system, count):
+    """As many headers as librdkafka reads, of three bytes each; in memory it is thirty times that. And more than it reads."""
+    floods = [[("h", b"")] * 100_000, [("h", b"")] * 330_000]
+    for n in range(count):
+        yield None, b"{}", floods[n % 2]
+
+
 def _amplified(system, count):
     """A value of half a MiB that the destination's templates name a hundred times."""
     system.destinations("amplified", 10, body_template="{{message}}" * 100, media_urls=["{{message}}" * 10] * 10)
@@ -161,6 +168,7 @@ ALL = {
     "too-large": Load(_too_large, 1_000, "rejected", "events of a MiB and a byte"),
     "garbage": Load(_garbage, 1_200, "rejected", "twelve kinds of records that are no events, some of a MiB"),
     "headers": Load(_headers, 1_000, "rejected", "records with 10 000 headers, a MiB of them"),
+    "tiny-headers": Load(_tiny_headers, 400, "rejected", "records with 100 000 headers of three bytes, and with 330 000"),
     "amplified": Load(_amplified, 200, "taken", "templates that would make 50 MB of half a MiB"),
     "tokens": Load(_tokens, 100, "taken", "body templates of 100 000 tokens"),
     "mixed": Load(_mixed, 50_000, "either", "some of each"),
