@@ -80,6 +80,25 @@ static void check_silent(const struct twilio_request *r, const char *text)
     free(basic);
 }
 
+/* Evidence is what lookups compare with: it has what the form has, and nothing else. */
+static void check_evidence(const json_t *evidence, const struct form *form)
+{
+    const json_t *parameters = json_object_get(evidence, "parameters");
+    const json_t *media = json_object_get(parameters, "MediaUrl");
+    size_t urls = 0;
+
+    for (size_t i = 0; i < form->count; i++) {
+        const struct form_pair *pair = &form->pairs[i];
+        const json_t *value = strcmp(pair->name, "MediaUrl") == 0
+                                  ? json_array_get(media, urls++)
+                                  : json_object_get(parameters, pair->name);
+
+        must(json_is_string(value) && strcmp(json_string_value(value), pair->value) == 0);
+    }
+    must(json_array_size(media) == urls);
+    must(json_object_size(parameters) == form->count - urls + (media != NULL));
+}
+
 static void check_request(const struct destination *d, const struct message *m)
 {
     struct twilio_request r;
@@ -95,11 +114,8 @@ static void check_request(const struct destination *d, const struct message *m)
     must(strlen(r.form) == r.form_length && fuzz_is_line(r.form, r.form_length + 1));
     evidence = json_loads(r.evidence, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
     must(evidence != NULL);
-    if (json_is_object(evidence)) {
-        const json_t *parameters = json_object_get(evidence, "parameters");
-
-        must(strcmp(json_string_value(json_object_get(parameters, "Body")), m->body) == 0);
-    }
+    if (json_is_object(evidence))
+        check_evidence(evidence, &form);
     check_silent(&r, r.evidence);
     check_silent(&r, r.form);
     check_silent(&r, r.url);
