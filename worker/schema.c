@@ -62,6 +62,8 @@ const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate
         return "the server is read-only: a standby, or default_transaction_read_only is on";
     if (result != NULL && pg_int4(result, 0, 2) == 0)
         return "default_transaction_isolation is not 'read committed', which the pace relies on";
+    if (result != NULL && pg_int4(result, 0, 3) == 0)
+        return "the database's encoding, or client_encoding, is not UTF8, which events are";
     return schema_judge_version(result, sqlstate);
 }
 

@@ -171,6 +171,15 @@ def test_a_schema_that_has_changed_is_found_out(system):
     system.wait_states(accepted=1)
 
 
+def test_an_encoding_that_events_do_not_fit_into_is_refused(system):
+    """Elsewhere an escape in an event would make the look for unknown attempts fail, for everybody."""
+    system.query(f"alter database {system.database} set client_encoding = 'LATIN1'")
+    worker = system.worker()
+    until(lambda: "is not UTF8" in worker.get("/readyz")[1], 15, "/readyz to name the encoding")
+    system.query(f"alter database {system.database} reset client_encoding")
+    worker.wait_ready()
+
+
 def test_an_isolation_that_the_pace_cannot_rely_on_is_refused(system):
     """Each statement of a claim must see what was committed before it."""
     system.query(f'alter database "{system.database}" set default_transaction_isolation = \'repeatable read\'')
