@@ -240,12 +240,17 @@ static enum http_result judge(const struct exchange *exchange, CURLcode code)
 
 static const char *explain(const struct exchange *exchange, CURLcode code)
 {
+    static const char proxy_url[] = "Unsupported proxy"; /* and then all of it, with its password */
+
     if (exchange->response.late)
         return "the moment to start had passed";
     if (exchange->send_attempts > 1)
         return "the connection died before an answer came";
     if (exchange->excess != NULL)
         return exchange->excess;
+    if (strncmp(exchange->error, proxy_url, strlen(proxy_url)) == 0)
+        return "the proxy's URL in the environment is not valid, expected a host, a port, and a "
+               "login that is percent-encoded";
     return exchange->error[0] != '\0' ? exchange->error : curl_easy_strerror(code);
 }
 

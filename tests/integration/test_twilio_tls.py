@@ -165,6 +165,28 @@ def test_a_proxy_from_the_environment_changes_nothing_about_trust(system, author
         assert tunnel.count == used
 
 
+@pytest.mark.parametrize("url", ["http://me:{}/x@127.0.0.1:3128", "http://me:{} x@127.0.0.1", "http://me:{}", "socks9://me:{}@127.0.0.1"])
+@pytest.mark.timeout(60)
+def test_a_proxy_whose_url_cannot_be_read_keeps_its_password(system, url):
+    """A password that isn't escaped, a port that is none: all that is said is which setting, and how it is to be written."""
+    password = "tunnel0hush0tunnel"
+    system.destination("d")
+    worker = system.worker(under=["env", "http_proxy=" + url.format(password)]).wait_ready()
+    system.produce(*[system.event(f"e{n}", "d") for n in range(3)])
+    until(lambda: twilio_line(worker), 20, "/readyz to say so")
+    env = {**system.env(), "http_proxy": url.format(password)}
+    done = subprocess.run([BIN / "mms-worker", "check", "--json"], env=env, capture_output=True, text=True, timeout=30)
+    said = {
+        "evidence": repr(system.query("select * from mms.attempt_history")),
+        "log": worker.log_text(),
+        "/readyz": twilio_line(worker),
+        "check": done.stdout + done.stderr,
+    }
+    for place, text in said.items():
+        assert password not in text, (place, text)
+        assert "proxy" in text and "percent-encoded" in text, (place, text)
+
+
 @pytest.mark.parametrize("content, words", [(None, "No such file"), ("no certificate\n", "no certificate in it")])
 @pytest.mark.timeout(30)
 def test_a_file_of_authorities_that_is_none(system, tmp_path, content, words):
