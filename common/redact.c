@@ -306,16 +306,18 @@ void redactor_add_login(struct redactor *redactor, const char *user, const char 
 
 /* ---- looking for them ---- */
 
-/* How many characters at `at` are the needle, or at the end its beginning; 0: it isn't here. */
+/* How many characters at `at` are the needle, or enough of its beginning; 0: it isn't here. */
 static size_t match(const struct needle *needle, const struct reading *reading, size_t at)
 {
-    size_t left = reading->length - at;
-    bool cut = left < needle->length;
-    size_t length = cut ? left : needle->length;
+    size_t left = reading->length - at, length = 0;
+    size_t enough = needle->length < REDACT_BEGINNING ? needle->length : REDACT_BEGINNING;
 
-    if (reading->text[at] != (unsigned char)needle->text[0] || (cut && length < REDACT_MIN))
-        return 0;
-    return memcmp(reading->text + at, needle->text, length) == 0 ? length : 0;
+    while (length < left && length < needle->length &&
+           reading->text[at + length] == (unsigned char)needle->text[length])
+        length++;
+    if (length == left && enough > REDACT_MIN)
+        enough = REDACT_MIN;
+    return length >= enough ? length : 0;
 }
 
 /* Marks the bytes that say a secret. */

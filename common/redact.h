@@ -15,6 +15,9 @@ struct redactor;
 /* What is shorter is no secret: without its letters a text could not be read, and would tell it. */
 #define REDACT_MIN 8
 
+/* So much of a secret's beginning counts as one, wherever it was cut. */
+#define REDACT_BEGINNING 12
+
 /* What stands for a secret. */
 #define REDACTED "***"
 
@@ -35,8 +38,9 @@ void redactor_add_login(struct redactor *redactor, const char *user, const char 
  * Found are copies in plain text, in base64 (at any offset, either alphabet) and in hexadecimal, in
  * upper or lower case, whatever of it is escaped, up to four times over: %41, \u0041, \x41, \/,
  * &#65;, &amp;.
- * At the end, where the bytes may have been cut, the beginning of a secret (REDACT_MIN characters)
- * counts as one. Takes time in proportion to `length` (below 4 GiB).
+ * Of a copy that was cut the beginning counts as one: from REDACT_BEGINNING characters on, and at
+ * the end, where the bytes may have been cut, from REDACT_MIN on. Takes time in proportion to
+ * `length` (below 4 GiB).
  */
 void redact(const struct redactor *redactor, const char *bytes, size_t length, struct buf *out);
 
