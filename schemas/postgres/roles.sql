@@ -1,7 +1,8 @@
 -- Who may do what. `mms-worker migrate` runs this behind the migrations, each time: the roles have
--- exactly these rights in this database afterwards, and nothing is touched that is as it should be.
--- They can't log in; what logs in is made a member of them. Returns the roles that are missing and
--- could not be made (roles are the server's, and not every owner of a database may make some).
+-- exactly these rights in the schema afterwards, none of them to be passed on, and nothing is touched
+-- that is as it should be. They can't log in; what logs in is made a member of them. Returns the roles
+-- that are missing and could not be made (roles are the server's, and not every owner of a database
+-- may make some).
 --
 -- mms_worker    what `run` and `check` do: no change of a destination, of an event or of what an
 --               attempt was about, and nothing that history is made of is deleted (a status that a
@@ -92,7 +93,7 @@ begin
             ('{mms_reader,mms_operator}', 'table mms.attempt_history', 'SELECT', null),
             ('{mms_reader,mms_operator}', 'table mms.destination_health', 'SELECT', null)
         ), wanted as (
-            select g.role, r.object, r.privilege, c.name as column_name
+            select g.role, r.object, r.privilege, c.name as column_name, false as grantable
               from rights r
              cross join unnest(r.roles) g(role)
               left join unnest(r.columns) c(name) on true
@@ -104,7 +105,11 @@ begin
              union all
             select format('table mms.%I', c.relname), c.relacl, null
               from pg_class c
-             where c.relnamespace = 'mms'::regnamespace and c.relkind in ('r', 'v')
+             where c.relnamespace = 'mms'::regnamespace and c.relkind in ('r', 'v', 'S')
+             union all
+            select format('function %s', p.oid::regprocedure), p.proacl, null
+              from pg_proc p
+             where p.pronamespace = 'mms'::regnamespace
              union all
             select format('table mms.%I', c.relname), a.attacl, a.attname
               from pg_class c
@@ -112,7 +117,7 @@ begin
              where c.relnamespace = 'mms'::regnamespace and a.attacl is not null
         ), had as (
             select r.rolname::text as role, a.object, x.privilege_type as privilege,
-                   a.column_name::text as column_name
+                   a.column_name::text as column_name, x.is_grantable
               from acls a
              cross join lateral aclexplode(a.acl) x
               join pg_roles r on r.oid = x.grantee
@@ -123,7 +128,7 @@ begin
             select role, object from (select * from had except select * from wanted) surplus
         )
         select s.command
-          from (select 1 as step, format('revoke all on %s from %I', d.object, d.role) as command
+          from (select 1 as step, format('revoke all on %s from %I cascade', d.object, d.role) as command
                   from different d
                  union all
                 select 2, format('grant %s%s on %s to %I', w.privilege,

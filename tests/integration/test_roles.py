@@ -244,6 +244,31 @@ def test_migrate_keeps_rights_as_they_are_written(system):
     assert system.value("select has_schema_privilege('mms_reader', 'mms', 'usage')")
 
 
+@pytest.mark.timeout(60)
+def test_migrate_takes_back_what_a_role_could_pass_on(system):
+    """The right to grant a right, with what was granted by it; rights on functions, and on a table's sequence."""
+    rights = (
+        "select has_table_privilege('mms_reader', 'mms.deliveries', 'select') as reads,"
+        " has_table_privilege('mms_reader', 'mms.deliveries', 'select with grant option') as grants,"
+        " has_function_privilege('mms_reader', 'mms.pacing_inserted()', 'execute') as calls,"
+        " has_sequence_privilege('mms_reader', 'mms.deliveries_id_seq', 'update') as counts,"
+        " has_table_privilege('mms_operator', 'mms.schema_migrations', 'select') as passed"
+    )
+    system.query("grant select on mms.deliveries to mms_reader with grant option")
+    system.query("grant execute on function mms.pacing_inserted() to mms_reader; grant all on sequence mms.deliveries_id_seq to mms_reader")
+    system.query("grant delete on mms.attempts to mms_reader with grant option")
+    system.query("set role mms_reader; grant delete on mms.attempts to mms_worker; reset role")
+    assert set(system.query(rights)[0].values()) == {True}
+    system.migrate()
+    assert system.query(rights) == [{"reads": True, "grants": False, "calls": False, "counts": False, "passed": True}]
+    for role in ("mms_reader", "mms_worker"):
+        assert not system.value("select has_table_privilege(%s, 'mms.attempts', 'delete')", role)
+    acls = "select relname, relacl::text from pg_class where relnamespace = 'mms'::regnamespace order by 1"
+    before = system.query(acls)
+    system.migrate()
+    assert system.query(acls) == before
+
+
 def migrate(url):
     return subprocess.Popen([BIN / "mms-worker", "migrate"], env=clean_env(MMS_DATABASE_URL=url), stdout=-1, stderr=-1, text=True)
 
