@@ -129,4 +129,5 @@ void process_protect(void)
         setrlimit(RLIMIT_CORE, &limit);
     }
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    unsetenv("SSLKEYLOGFILE"); /* NOLINT(concurrency-mt-unsafe): no threads yet */
 }

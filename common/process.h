@@ -10,7 +10,8 @@ void process_register(void);
 /*
  * Nothing of this process' memory gets into a core file, whatever its limits and core(5)'s pattern
  * are, and no other process of this user looks into it: that takes root (prctl(2),
- * PR_SET_DUMPABLE).
+ * PR_SET_DUMPABLE). Nor does libcurl write the keys of its sessions to a file (SSLKEYLOGFILE),
+ * which would open what was recorded of them. Before there are threads.
  */
 void process_protect(void);
 

@@ -165,6 +165,17 @@ def test_a_proxy_from_the_environment_changes_nothing_about_trust(system, author
         assert tunnel.count == used
 
 
+@pytest.mark.timeout(30)
+def test_no_key_of_a_session_is_written(system, authority, tmp_path):
+    """SSLKEYLOGFILE, by which libcurl would write down what decrypts a recorded request, does nothing."""
+    system.destination("d")
+    with TlsFront(system.sim.base_url, authority.issue()) as front:
+        env = {**system.env(twilio_base_url=front.url, twilio_ca_file=authority.path), "SSLKEYLOGFILE": str(tmp_path / "keys")}
+        done = subprocess.run([BIN / "mms-worker", "check", "--json"], env=env, capture_output=True, text=True, timeout=30)
+    assert "ok" in [row["result"] for row in map(json.loads, done.stdout.splitlines()) if row["check"] == "twilio"]
+    assert not (tmp_path / "keys").exists()
+
+
 @pytest.mark.parametrize("url", ["http://me:{}/x@127.0.0.1:3128", "http://me:{} x@127.0.0.1", "http://me:{}", "socks9://me:{}@127.0.0.1"])
 @pytest.mark.timeout(60)
 def test_a_proxy_whose_url_cannot_be_read_keeps_its_password(system, url):
