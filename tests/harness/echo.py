@@ -6,6 +6,7 @@ import gzip
 import http.client
 import http.server
 import json
+import re
 import threading
 import urllib.parse
 
@@ -35,6 +36,11 @@ def _last(text):
     return text.rsplit("password=", 1)[1]
 
 
+def _shortened(text):
+    """Who doesn't want to show all of a long word."""
+    return re.sub(r"\S{24,}", lambda word: word[0][:-4] + "...", text)
+
+
 def _refusal(message, code=21211):
     return json.dumps({"code": code, "message": message, "more_info": message, "status": 400}).encode()
 
@@ -42,6 +48,7 @@ def _refusal(message, code=21211):
 # name: (status, headers, body) of the page
 _ANSWERS = {
     "message": lambda text: (400, {}, _refusal(text)),
+    "message, shortened": lambda text: (400, {}, _refusal(_shortened(text))),
     "message, cut": lambda text: (400, {}, _refusal("x" * 490 + _last(text) + text)),
     "body, cut": lambda text: (500, {}, b"x" * (_ROOM - 20) + _last(text).encode() + text.encode()),
     "body, cut later": lambda text: (500, {}, b"x" * (_READ - 20) + _last(text).encode() + text.encode()),
