@@ -41,9 +41,13 @@ struct settings {
     struct config_pairs kafka_properties; /* MMS_KAFKA_*: passed to librdkafka */
 };
 
+/* Room for 200 bytes of a value, each of which may become U+FFFD, and for what was expected. */
+#define SETTINGS_ERROR_SIZE 1024
+
 /*
  * Reads the environment. False if something is wrong: `error` then has one line that names the
- * setting and what was expected. Release in either case.
+ * setting and what was expected; nothing of it is cut with SETTINGS_ERROR_SIZE. Release in either
+ * case.
  */
 bool settings_load(struct settings *settings, char *const *environment, char *error,
                    size_t error_size);

@@ -155,7 +155,7 @@ static void check_error(const char *error, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *environment[VARIABLES], error[512] = "";
+    char *environment[VARIABLES], error[SETTINGS_ERROR_SIZE] = "";
     struct settings settings;
     struct fuzz_input input;
 

@@ -109,7 +109,7 @@ static char **copy_environment(void)
 static bool load_settings(struct check *check, struct settings *settings, bool *ret_kafka)
 {
     char **environment = copy_environment();
-    char error[512], said[512] = "";
+    char error[SETTINGS_ERROR_SIZE], said[SETTINGS_ERROR_SIZE] = "";
     bool loaded;
 
     while (!(loaded = settings_load(settings, environment, error, sizeof error))) {

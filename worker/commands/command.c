@@ -318,7 +318,7 @@ static int run(struct arguments *arguments, char *const *environment)
 {
     const struct command *command = arguments->command;
     struct settings settings;
-    char error[512];
+    char error[SETTINGS_ERROR_SIZE];
     bool loaded;
     int status;
 

@@ -107,7 +107,7 @@ static int probe_url(const struct arguments *arguments, const char *url)
 static int probe_worker(const struct arguments *arguments, const char *path)
 {
     struct settings settings;
-    char error[512], url[512];
+    char error[SETTINGS_ERROR_SIZE], url[512];
 
     if (!settings_load_database(&settings, environ, error, sizeof error)) {
         settings_release(&settings);
