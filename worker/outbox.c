@@ -35,8 +35,10 @@ struct outbox {
     struct part attempts, statuses;
     bool asking_rejected; /* the query is on its way */
     bool rejected_again;  /* look again when everything is settled */
-    size_t unsettled;     /* of what was read */
-    bool even;            /* of the sweep's turns */
+    struct sweep rejected_sweep;
+    int64_t rejected_from; /* database clock: published before this, but for what others left */
+    size_t unsettled;      /* of what was read */
+    bool even;             /* of the sweep's turns */
     bool hold, stopped;
 };
 
@@ -323,17 +325,23 @@ static enum pg_next rejected_read(void *arg, const struct pg_reply *reply)
     if (reply->status != PG_OK || outbox->stopped || outbox->hold)
         return PG_FINISHED;
     count = PQntuples(reply->results[0]);
-    if (count > 0)
+    if (count > 0) {
         outbox->rejected_again = true; /* there may be more: looked for when these are settled */
+        outbox->rejected_from = pg_time(reply->results[0], 0, R_REJECTED_AT);
+    }
     for (int row = 0; row < count; row++)
         publish_rejected(outbox, reply->results[0], row);
     return PG_FINISHED;
 }
 
-/* One round at a time: a row is read again as long as it isn't marked. */
+/*
+ * One round at a time: a row is read again as long as it isn't marked. A round begins where the one
+ * before it did, or it would walk through all that was published in a flood.
+ */
 void outbox_rejected(struct outbox *outbox)
 {
     struct pg_unit *unit;
+    char from[CLOCK_TEXT_SIZE];
 
     if (outbox->hold || outbox->stopped)
         return;
@@ -341,12 +349,15 @@ void outbox_rejected(struct outbox *outbox)
     if (outbox->rejected_again)
         return;
     outbox->asking_rejected = true;
+    if (sweep_is_whole(&outbox->rejected_sweep))
+        outbox->rejected_from = 0;
     unit = pg_unit_new(rejected_read, outbox);
     pg_unit_statement(unit, sql_outbox_rejected);
     pg_unit_int8(unit, SWEEP_AGE);
     pg_unit_int8(unit, LIMIT_SWEEP);
     pg_unit_int8(unit, LIMIT_REJECTED_SWEEP);
     pg_unit_text(unit, outbox->options.worker);
+    pg_unit_text(unit, clock_format(outbox->rejected_from, from));
     pg_submit(outbox->options.pg, unit);
 }
 

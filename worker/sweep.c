@@ -8,10 +8,15 @@
 /* A hundred years: a timestamp still has room for it. */
 #define EVERYTHING (INT64_C(100) * 365 * 86400 * CLOCK_SECOND)
 
-int64_t sweep_reach(struct sweep *sweep)
+bool sweep_is_whole(struct sweep *sweep)
 {
     if (clock_now() < sweep->whole_at)
-        return LATELY;
+        return false;
     sweep->whole_at = clock_now() + WHOLE_INTERVAL;
-    return EVERYTHING;
+    return true;
+}
+
+int64_t sweep_reach(struct sweep *sweep)
+{
+    return sweep_is_whole(sweep) ? EVERYTHING : LATELY;
 }

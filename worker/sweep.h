@@ -1,6 +1,7 @@
 #ifndef WORKER_SWEEP_H
 #define WORKER_SWEEP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -12,6 +13,9 @@
 struct sweep {
     int64_t whole_at; /* monotonic: when to look at everything again */
 };
+
+/* Whether the sweep that begins now looks at everything. */
+bool sweep_is_whole(struct sweep *sweep);
 
 /* The reach of the sweep that begins now, in microseconds. */
 int64_t sweep_reach(struct sweep *sweep);

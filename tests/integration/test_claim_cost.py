@@ -1,4 +1,4 @@
-"""What a claim costs depends neither on how much waits behind the deliveries that it takes, nor on long transactions."""
+"""What a claim costs depends neither on how much waits behind the deliveries that it takes, nor on long transactions; nor does an outbox's."""
 
 import collections
 import time
@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from harness.statements import MICROSECONDS, Ended, Statements
+from harness.wait import until
 
 OTHERS, OF_EACH_OTHER = 1000, 100
 FEW, MANY = 1_000, 200_000
@@ -118,3 +119,26 @@ def test_a_long_transaction_makes_nothing_dearer(system):
         assert len(second) > 50, name
         # The cheapest ones, at an era's beginning. What grows with the transaction's age costs three times as much now.
         assert min(second) <= 1.25 * min(first) + 5, name
+
+
+REJECTED = 6000
+
+
+def test_publishing_rejections_walks_through_none_again(system):
+    """A flood of what can't be an event, while a transaction keeps PostgreSQL from forgetting what was published of it."""
+    read = "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'rejected_events_unpublished'"
+    published = "select count(published_at) from mms.rejected_events"
+    system.destination("d")
+    system.worker().wait_ready()
+    system.produce_many(["no object"] * 600)
+    until(lambda: system.value(published) == 600, 30, "the first to be published")
+    system.query("vacuum analyze mms.rejected_events")
+    reader = system.postgres.connect(system.database)
+    reader.autocommit = False
+    with closing(reader):
+        reader.cursor().execute("set transaction isolation level repeatable read; select count(*) from mms.rejected_events")
+        before = system.value(read)
+        system.produce_many(["no object"] * REJECTED)
+        until(lambda: system.value(published) == 600 + REJECTED, 40, "all of it to be published")
+        until(lambda: system.value(read) - before >= REJECTED, 20, "statistics")
+        assert system.value(read) - before < 3 * REJECTED

@@ -1,6 +1,6 @@
 -- Rejected events to publish: our own at once, those of others when they should have been by now.
 -- $1 how old those of others are at least (microseconds), $2 how many at most, $3 how many bytes
--- of values and keys (the last one may go beyond), $4 worker
+-- of values and keys (the last one may go beyond), $4 worker, $5 none that is older than this
 select r.topic, r.partition, r."offset", r.result_id, r.event_id, r.destination_id,
        r.connection_id, r.key, r.bytes, r.reason, r.detail, r.traceparent, r.tracestate, r.worker,
        r.rejected_at
@@ -10,10 +10,11 @@ select r.topic, r.partition, r."offset", r.result_id, r.event_id, r.destination_
                          rows between unbounded preceding and 1 preceding) as bytes_before
           from (select *
                   from mms.rejected_events e
-                 where e.published_at is null
+                 where e.published_at is null and e.rejected_at >= $5::text::timestamptz
                    and (e.worker = $4::text
                         or e.rejected_at < (select clock_timestamp()
                                                    - $1::int8 * interval '1 microsecond'))
                  order by e.rejected_at
                  limit $2::int8) u) r
  where coalesce(r.bytes_before, 0) < $3::int8
+ order by r.rejected_at
