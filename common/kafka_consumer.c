@@ -76,7 +76,7 @@ struct kafka_consumer {
     struct said said;    /* of what is wrong, since we were settled last */
 };
 
-enum { STATISTICS, ASSIGNED, REBALANCES, DISCONNECTS, LAG };
+enum { STATISTICS, ASSIGNED, REBALANCES, DISCONNECTS, UNREADABLE, LAG };
 
 static struct metric metrics[] = {
     [STATISTICS] = {.name = "mms_kafka_statistics_total",
@@ -92,6 +92,10 @@ static struct metric metrics[] = {
     [DISCONNECTS] = {.name = "mms_kafka_disconnects_total",
                      .type = "counter",
                      .help = "Connections to brokers that ended (the consumer's)"},
+    [UNREADABLE] = {.name = "mms_kafka_unreadable_total",
+                    .type = "counter",
+                    .help = "Tries to read records that can't be unpacked; their partition stands "
+                            "still"},
     [LAG] = {.name = "mms_kafka_consumer_lag_events",
              .type = "gauge",
              .absent = true,
@@ -184,7 +188,6 @@ static void set_condition(struct kafka_consumer *consumer, enum kafka_condition 
     consumer->trouble = trouble;
     if (condition == KAFKA_SETTLED) {
         said_forget(&consumer->said);
-        consumer->refused = false;
     }
     tell(consumer);
 }
@@ -210,9 +213,10 @@ static void set_unsettled(struct kafka_consumer *consumer, bool coordinator)
  */
 static void note_join_state(struct kafka_consumer *consumer, bool steady)
 {
-    if (steady)
+    if (steady) {
+        consumer->refused = false; /* whatever was refused: it's over */
         set_condition(consumer, KAFKA_SETTLED, NULL);
-    else if (consumer->rebalancing || consumer->condition != KAFKA_SETTLED)
+    } else if (consumer->rebalancing || consumer->condition != KAFKA_SETTLED)
         set_unsettled(consumer, true);
     consumer->rebalancing = !steady;
 }
@@ -299,13 +303,40 @@ static void note_why(struct kafka_consumer *consumer, rd_kafka_resp_err_t error,
         tell(consumer);
 }
 
+static bool is_unreadable(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__BAD_COMPRESSION || error == RD_KAFKA_RESP_ERR__BAD_MSG ||
+           error == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED;
+}
+
+/* librdkafka tries again for ever; where the next record that can be read begins nobody knows. */
+static void note_unreadable(struct kafka_consumer *consumer, rd_kafka_event_t *event,
+                            const char *text)
+{
+    rd_kafka_topic_partition_t *place = rd_kafka_event_topic_partition(event);
+
+    metrics[UNREADABLE].value++;
+    if (said_is_new(&consumer->said, text))
+        log_error("a partition stands still: its next records can't be read",
+                  log_str("topic", place != NULL ? place->topic : NULL),
+                  log_int("partition", place != NULL ? place->partition : -1),
+                  log_int("offset", place != NULL ? place->offset : -1), log_str("error", text));
+    if (place != NULL)
+        rd_kafka_topic_partition_destroy(place);
+}
+
 static void take_error(struct kafka_consumer *consumer, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
     const char *text = rd_kafka_event_error_string(event);
     const char *after = strstr(text, " (after "); /* and how long that took */
-    bool warning = !kafka_is_unreachable(error) && said_is_new(&consumer->said, text);
+    bool warning;
 
+    if (is_unreadable(error)) {
+        note_unreadable(consumer, event, text);
+        return;
+    }
+    warning = !kafka_is_unreachable(error) && said_is_new(&consumer->said, text);
     if (rd_kafka_event_error_is_fatal(event)) {
         consumer->condition = KAFKA_REFUSED;
         consumer->options.changed(consumer->options.arg, KAFKA_REFUSED, text);

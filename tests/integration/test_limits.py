@@ -6,7 +6,7 @@ import zlib
 
 import psycopg2
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from harness.statements import Statements
 from harness.system import config
@@ -120,6 +120,30 @@ def test_a_record_that_unfolds(system):
     assert zlib.crc32(row["bytes"]) == zlib.crc32(whole[: 16 * MIB])
     assert row["detail"].endswith(f"; of {len(whole)} bytes and 1 of its key the first 16777216 each are kept")
     assert sanitized(worker) or peak_mib(worker.pid) < 300
+
+
+@pytest.mark.timeout(60)
+def test_a_record_that_cannot_be_unpacked(system):
+    """A few KB of zstd that are 120 MiB: the log says where that is, once; other partitions go on, and so does this one behind it."""
+    system.destination("d")
+    worker = system.worker().wait_ready()
+    producer = Producer(
+        {"bootstrap.servers": system.kafka.bootstrap, "compression.type": "zstd", "message.max.bytes": 200 * MIB}
+    )
+    producer.produce(system.events_topic, b" " * (120 * MIB), "k", 0)
+    assert producer.flush(30) == 0
+    until(lambda: worker.metric("mms_kafka_unreadable_total") >= 2, 30, "tries")
+    system.produce(system.event("behind", "d"), partition=0)
+    system.produce(system.event("beside", "d"), partition=1)
+    system.wait_states(accepted=1)
+    said, = [line for line in worker.log_lines() if line["level"] == "error"]
+    assert (said["topic"], said["partition"], said["offset"]) == (system.events_topic, 0, 0)
+    assert worker.stop() == 0
+    group = Consumer({"bootstrap.servers": system.kafka.bootstrap, "group.id": system.env()["MMS_CONSUMER_GROUP"]})
+    group.commit(offsets=[TopicPartition(system.events_topic, 0, 1)], asynchronous=False)
+    group.close()
+    system.worker()
+    system.wait_states(accepted=2)
 
 
 @pytest.mark.timeout(90)
