@@ -129,21 +129,22 @@ class Statements:
         self._cursor.execute("select clock_timestamp() + %s * interval '1 ms'", [milliseconds])
         return self._cursor.fetchone()[0]
 
-    def claim_statements(self, look_ahead, limit, lease, spacing, window, floor="-infinity"):
+    def claim_statements(self, look_ahead, limit, lease, spacing, window, floor="-infinity", room=1 << 20):
         """The statements of a claim, in whatever transaction there is. Durations in microseconds.
 
         floor  a moment before which nothing is due
+        room   how many bytes of events
         """
         self.run("claim_lock", look_ahead, limit, floor)
         whole = int(floor == "-infinity")
-        claimed = self.run("claim", look_ahead, lease, spacing, window, self.worker, whole, uuid.uuid4().hex, 1 << 20, 65536, 2**31 - 1)
+        claimed = self.run("claim", look_ahead, lease, spacing, window, self.worker, whole, uuid.uuid4().hex, room, 65536, 2**31 - 1)
         self.run("claim_next", floor)
         return claimed
 
-    def claim(self, look_ahead=0, limit=200, lease=600 * MICROSECONDS, spacing=0, window=0, floor="-infinity"):
+    def claim(self, look_ahead=0, limit=200, lease=600 * MICROSECONDS, spacing=0, window=0, floor="-infinity", room=1 << 20):
         """Claims what is due: the rows of claim.sql."""
         with self.transaction():
-            return self.claim_statements(look_ahead, limit, lease, spacing, window, floor)
+            return self.claim_statements(look_ahead, limit, lease, spacing, window, floor, room)
 
     def undo_claim(self, claim_id, reserved):
         """Undoes a claim that reserved so many microseconds beyond its slots; how many deliveries went back."""

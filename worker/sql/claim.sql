@@ -15,9 +15,10 @@
 -- Pacing rows are updated at the places that were locked; the list of places stands there once more,
 -- or the planner might read the whole table to find them.
 -- 'is not distinct from' keeps the planner from an index of what is pending, which knows no id.
--- Of the events that could go now the smallest are claimed first, at least one, until there are $8 bytes of
--- them. The others' slots are put off, by a tenth of the look-ahead for each $8 bytes before them and their
--- own: so that those that come next don't find a crowd, and who sends little doesn't wait for who sends much.
+-- Of the events that could go now $8 bytes are claimed, at least one event: the smaller, the sooner, as a lot
+-- drawn in inverse proportion to its size has it, or where there is always a crowd the largest would never go.
+-- The others' slots are put off, by a tenth of the look-ahead for each $8 bytes before them and their own: so
+-- that those that come next don't find a crowd, and who sends little doesn't wait for who sends much.
 -- Settings that take more than $9 bytes as they are stored are not read: null.
 -- The two deliveries at the head are looked for from pending_from on, past those that are gone.
 -- Where that finds fewer than two, everything is looked at: nothing is left behind for good.
@@ -64,8 +65,8 @@ with looked_at as materialized (
       from head h
 ), weighed as materialized (
     select o.*, sum(o.bytes) over lighter as heap, row_number() over lighter = 1 as lightest
-      from opening o
-    window lighter as (partition by o.opens order by o.bytes, o.destination_id)
+      from (select h.*, h.bytes * -ln(1 - random()) as weight from opening h) o
+    window lighter as (partition by o.opens order by o.weight, o.destination_id)
 ), decided as materialized (
     select w.*,
            w.slot_at + ($3::int8 + $4::int8) * interval '1 microsecond' as reserved_until,
