@@ -310,14 +310,13 @@ void redactor_add_login(struct redactor *redactor, const char *user, const char 
 static size_t match(const struct needle *needle, const struct reading *reading, size_t at)
 {
     size_t left = reading->length - at, length = 0;
-    size_t enough = needle->length < REDACT_BEGINNING ? needle->length : REDACT_BEGINNING;
+    size_t enough;
 
     while (length < left && length < needle->length &&
            reading->text[at + length] == (unsigned char)needle->text[length])
         length++;
-    if (length == left && enough > REDACT_MIN)
-        enough = REDACT_MIN;
-    return length >= enough ? length : 0;
+    enough = length == left ? REDACT_MIN : REDACT_BEGINNING;
+    return length == needle->length || length >= enough ? length : 0;
 }
 
 /* Marks the bytes that say a secret. */
