@@ -470,7 +470,8 @@ static void check_end(const struct redactor *redactor, const struct forms *forms
 
 /*
  * Cut at the end no more than a little of it is left; where an escape is cut the oracle may take
- * its beginning for a character, and so for another secret.
+ * its beginning for a character, and so for another secret. A secret that is itself made of escapes
+ * of escapes is found whole, but may be cut where none of its readings begins: nobody has such.
  */
 static void check_cut(const struct redactor *redactor, const struct forms *forms,
                       const struct plan *plan, const char *text, const char *behind)
@@ -478,7 +479,7 @@ static void check_cut(const struct redactor *redactor, const struct forms *forms
     size_t length = strlen(text);
     int count;
 
-    for (size_t kept = 1; kept <= length; kept += 1 + length / 20)
+    for (size_t kept = 1; kept <= length && forms->depth <= 1; kept += 1 + length / 20)
         check_end(redactor, forms, plan, text, kept, 2 * REDACT_MIN);
     for (size_t kept = REDACT_MIN; kept < 2 * REDACT_MIN && is_tame(plan); kept += 3) {
         char *cut = spelled(plan, behind, kept, &count);
