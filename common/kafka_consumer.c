@@ -186,9 +186,8 @@ static void set_condition(struct kafka_consumer *consumer, enum kafka_condition 
         return;
     consumer->condition = condition;
     consumer->trouble = trouble;
-    if (condition == KAFKA_SETTLED) {
+    if (condition == KAFKA_SETTLED)
         said_forget(&consumer->said);
-    }
     tell(consumer);
 }
 
@@ -216,8 +215,9 @@ static void note_join_state(struct kafka_consumer *consumer, bool steady)
     if (steady) {
         consumer->refused = false; /* whatever was refused: it's over */
         set_condition(consumer, KAFKA_SETTLED, NULL);
-    } else if (consumer->rebalancing || consumer->condition != KAFKA_SETTLED)
+    } else if (consumer->rebalancing || consumer->condition != KAFKA_SETTLED) {
         set_unsettled(consumer, true);
+    }
     consumer->rebalancing = !steady;
 }
 

@@ -59,7 +59,8 @@ def write(done, minutes, rate, facts):
         for trend in filter(None, done.trends)
     }
     whole = {"minutes": minutes, "rate": rate, "events": done.events, "sends": done.sends, "faults": done.faults,
-             "database_mib": round(done.database_mib, 1), "complaints": done.complaints, "trends": figures, **facts}  # fmt: skip
+             "database_mib": round(done.database_mib, 1), "complaints": done.complaints, "trends": figures, **facts,
+             "points": {name: [[round(at), value] for at, value in points] for name, points in done.points.items()}}  # fmt: skip
     (OUT / "soak.json").write_text(json.dumps(whole, indent=2) + "\n")
 
 

@@ -37,6 +37,7 @@ class Done:
     sends: int = 0
     seconds: float = 0.0
     trends: list = field(default_factory=list)
+    points: dict = field(default_factory=dict)
     complaints: list = field(default_factory=list)
     faults: int = 0
     database_mib: float = 0.0
@@ -58,7 +59,8 @@ def soak(servers, workers, minutes, rate, say=print, **settings):
         system.start_workers(workers - 1, status_callback_url=url, **settings)
         offer = Offer(system, range(rate * DESTINATIONS_PER_SEND), rate, 60 * minutes, "soak", linger_ms=5)
         watched, sends = _observe(system, offer, say)
-        done = Done(events=offer.count, seconds=offer.seconds, trends=watched)
+        trends = [trend(quantity, watched.points[quantity.name]) for quantity in watch.QUANTITIES]
+        done = Done(events=offer.count, seconds=offer.seconds, trends=trends, points=watched.points)
         _settle(system, offer.finish(), done)
         sends.read()
         done.sends = sends.count
@@ -76,7 +78,7 @@ def _misbehave(system):
 
 
 def _observe(system, offer, say):
-    """Samples until the producer is done; returns the trends since the warm-up, and what was sent."""
+    """Samples until the producer is done; returns what was watched since the warm-up, and what was sent."""
     sends = watch.Sends(system, offer.acked)
     warm = offer.seconds / 5
     every = max(1.0, min(15.0, offer.seconds / 60))
@@ -84,13 +86,14 @@ def _observe(system, offer, say):
     sends.read()
     watched = watch.Watch(system, sends)
     moment, told = warm, time.monotonic()
-    while (moment := moment + every) < offer.seconds:
+    # A sample that takes longer than the time between two is followed by the next; none is taken once the load has ended.
+    while (moment := max(moment + every, time.time() - offer.begun)) < offer.seconds:
         offer.wait_until(moment)
         watched.sample()
         if time.monotonic() - told >= 60:
             told = time.monotonic()
             say(f"  {moment / 60:5.1f} min: " + watched.line())
-    return [trend(quantity, watched.points[quantity.name]) for quantity in watch.QUANTITIES], sends
+    return watched, sends
 
 
 def _settle(system, offer, done):
