@@ -114,17 +114,21 @@ def test_the_smaller_the_sooner(system):
     assert 12 <= turns["d1"] <= 72, turns
 
 
+def produce_packed(system, value, codec):
+    """A record that is small on its way, into the first partition."""
+    settings = {"bootstrap.servers": system.kafka.bootstrap, "compression.type": codec, "message.max.bytes": 200 * MIB}
+    producer = Producer(settings)
+    producer.produce(system.events_topic, value, "k", 0)
+    assert producer.flush(30) == 0
+
+
 @pytest.mark.timeout(60)
 def test_a_record_that_unfolds(system):
     """64 KiB that are 40 MiB once they are unpacked: of such a record 16 MiB are kept, and those behind it come."""
     system.destination("d")
     worker = system.worker().wait_ready()
-    producer = Producer(
-        {"bootstrap.servers": system.kafka.bootstrap, "compression.type": "gzip", "message.max.bytes": 100 * MIB}
-    )
     whole = b"[" + b" " * (40 * MIB) + b"]"
-    producer.produce(system.events_topic, whole, "k", 0)
-    assert producer.flush(30) == 0
+    produce_packed(system, whole, "gzip")
     system.produce(system.event("behind", "d"), partition=0)
     system.wait_states(accepted=1, timeout=40)
     row = system.query("select reason, detail, bytes, octet_length(bytes) as length from mms.rejected_events")[0]
@@ -139,11 +143,7 @@ def test_a_record_that_cannot_be_unpacked(system):
     """A few KB of zstd that are 120 MiB: the log says where that is, once; other partitions go on, and so does this one behind it."""
     system.destination("d")
     worker = system.worker().wait_ready()
-    producer = Producer(
-        {"bootstrap.servers": system.kafka.bootstrap, "compression.type": "zstd", "message.max.bytes": 200 * MIB}
-    )
-    producer.produce(system.events_topic, b" " * (120 * MIB), "k", 0)
-    assert producer.flush(30) == 0
+    produce_packed(system, b" " * (120 * MIB), "zstd")
     until(lambda: worker.metric("mms_kafka_unreadable_total") >= 2, 30, "tries")
     system.produce(system.event("behind", "d"), partition=0)
     system.produce(system.event("beside", "d"), partition=1)
