@@ -17,7 +17,8 @@ class _Control(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_uint64)
         for name in (
-            "counting", "allocations", "fail_at", "failed", "disturbing", "transfers", "cut", "again", "interrupted"
+            "counting", "allocations", "fail_at", "failed",
+            "disturbing", "transfers", "waiting", "cut", "again", "interrupted",
         )
     ]
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,7 +26,8 @@ struct control {
     _Atomic uint64_t fail_at;     /* the allocation that fails, from 1; 0: none */
     _Atomic uint64_t failed;      /* it did */
     _Atomic uint64_t disturbing;  /* reads and writes are disturbed */
-    _Atomic uint64_t transfers;   /* seen since then */
+    _Atomic uint64_t transfers;   /* seen since then, by those that never wait */
+    _Atomic uint64_t waiting;     /* and by those that may wait */
     _Atomic uint64_t cut;         /* to one byte */
     _Atomic uint64_t again;       /* EAGAIN */
     _Atomic uint64_t interrupted; /* EINTR */
@@ -128,27 +130,25 @@ int posix_memalign(void **block, size_t alignment, size_t size)
 
 /*
  * How much of `size` bytes a call on `fd` may have; -1 with errno: it has to be repeated. A call
- * that would wait may be interrupted, one that never waits may find nothing (signal(7)).
+ * that would wait may be interrupted, one that never waits may find nothing (signal(7)). Each kind
+ * is counted by itself: the log's few lines are to have their third of disturbances, too.
  */
 static ssize_t allowed(int fd, size_t size)
 {
     struct stat status;
+    bool waits;
 
     if (control->disturbing == 0 || size < 2 || fstat(fd, &status) != 0 ||
         !(S_ISSOCK(status.st_mode) || S_ISFIFO(status.st_mode)))
         return (ssize_t)size;
-    switch (++control->transfers % 3) {
+    waits = (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0;
+    switch (++*(waits ? &control->waiting : &control->transfers) % 3) {
     case 0:
         control->cut++;
         return 1;
     case 1:
-        if ((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) {
-            control->again++;
-            errno = EAGAIN;
-        } else {
-            control->interrupted++;
-            errno = EINTR;
-        }
+        ++*(waits ? &control->interrupted : &control->again);
+        errno = waits ? EINTR : EAGAIN;
         return -1;
     default:
         return (ssize_t)size;
