@@ -1,7 +1,10 @@
 """The machine, and what processes have used of it."""
 
+import json
 import os
 import platform
+import statistics
+import time
 from pathlib import Path
 
 _TICK = 1_000_000 // os.sysconf("SC_CLK_TCK")  # microseconds
@@ -58,6 +61,17 @@ def busy_us():
     """CPU time of everything on this machine: all but idle, waiting for disks, and what the host took (steal)."""
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:8]]
     return _TICK * (sum(fields) - fields[3] - fields[4])
+
+
+def yardstick_us():
+    """CPU time of always the same work (a JSON document is read), now: how fast the machine is beside all that it does."""
+    document = json.dumps([{"sid": f"MM{n:032}", "body": "hello there " * 5, "numbers": [n, n + 1]} for n in range(200)])
+    times = []
+    for _ in range(15):
+        begun = time.process_time_ns()
+        json.loads(document)
+        times.append(time.process_time_ns() - begun)
+    return statistics.median(times) / 1000
 
 
 def peak_rss_mib(pid):

@@ -5,6 +5,7 @@ Status: 0 every event became one message and nothing grew; 1 not; 2 wrong settin
 
 import contextlib
 import json
+import math
 import os
 import shutil
 
@@ -39,7 +40,7 @@ def settings():
 
 
 def verdict(trend, minutes):
-    if minutes < JUDGED_FROM:
+    if minutes < JUDGED_FROM or math.isinf(trend.allowed):
         return ""
     return "flat" if trend.flat else f"GROWS (allowed: {trend.allowed:.4g})"
 

@@ -1,5 +1,6 @@
 """Samples of all that could grow: of the workers from /proc, of PostgreSQL from its catalogs, of the sends from the simulator."""
 
+import math
 import time
 from collections import Counter
 from pathlib import Path
@@ -9,13 +10,15 @@ from bench.figures import ms, percentile
 
 from .trend import Quantity
 
-# In the table's order. Moved by less than `least` is not moved. Descriptors are mostly connections to Twilio: as many as its slowest
+# In the table's order. Moved by less than `least` is not moved. The machine itself may become slower or faster, by a fifth in half an
+# hour where it shares a host: CPU times are divided by how much it did. Descriptors are mostly connections to Twilio: as many as its slowest
 # moments need, between 100 and 200. A leak of one in a thousand sends would be hundreds.
 QUANTITIES = [
     Quantity("worker_rss_mib", "MiB", share=0.05, least=1),
     Quantity("worker_descriptors", "", share=0.25, least=10),
     Quantity("worker_threads", "", share=0.0, least=0.5),
     Quantity("postgres_connections", "", share=0.0, least=0.5),
+    Quantity("yardstick_us", "us", share=math.inf, least=0),
     Quantity("worker_cpu_us_per_send", "us", share=0.15, least=10),
     Quantity("claims_per_send", "", share=0.15, least=0.05),
     Quantity("polls_per_send", "", share=0.15, least=0.05),
@@ -59,6 +62,7 @@ class Watch:
         self._system = system
         self._sends = sends
         self._begun = time.monotonic()
+        self._yardstick_us = machine.yardstick_us()
         self._used = self._use()
         self._counted = sends.count
 
@@ -81,6 +85,9 @@ class Watch:
         sends, self._counted = self._sends.count - self._counted, self._sends.count
         before, self._used = self._used, self._use()
         used = {name: (self._used[name] - before[name]) / sends if sends else None for name in before}
+        yardstick_us = machine.yardstick_us()
+        for name in ("worker_cpu_us_per_send", "postgres_cpu_us_per_send"):
+            used[name] = used[name] and used[name] * self._yardstick_us / yardstick_us
         # Rows by the producer's and the simulator's count: counting them in PostgreSQL would be a load of its own.
         values = {
             "worker_rss_mib": max(_status(pid, "VmRSS:") for pid in pids) / 1024,
@@ -90,6 +97,7 @@ class Watch:
             "bytes_per_attempt": sizes.pop("attempts") / max(1, self._sends.count),
             "latency_p50_ms": ms(percentile(delays, 0.5)),
             "latency_p99_ms": ms(percentile(delays, 0.99)),
+            "yardstick_us": yardstick_us,
             **used,
             **sizes,
         }
