@@ -21,16 +21,17 @@
 /* Of a field. */
 #define NAME_MAX_BYTES 64
 
-/* A text that is looked for, folded. */
+/* A text that is looked for, folded. Needles are told by their place, from 1; 0 is none. */
 struct needle {
     char *text;
     size_t length;
+    size_t next; /* that begins with the same character */
 };
 
 struct redactor {
     struct needle *needles;
     size_t count;
-    bool begins[256]; /* whether a needle begins with this character */
+    size_t first[256]; /* that begins with this character */
 };
 
 /* One case, and one of base64's two alphabets. */
@@ -213,14 +214,17 @@ void redactor_free(struct redactor *redactor)
 static void add_needle(struct redactor *redactor, const char *text, size_t length)
 {
     struct needle *needle;
+    size_t *first;
 
     redactor->needles =
         mem_realloc(redactor->needles, (redactor->count + 1) * sizeof *redactor->needles);
     needle = &redactor->needles[redactor->count++];
-    *needle = (struct needle){mem_copy(text, length), length};
+    *needle = (struct needle){.text = mem_copy(text, length), .length = length};
     for (size_t i = 0; i < length; i++)
         needle->text[i] = (char)fold((unsigned char)needle->text[i]);
-    redactor->begins[(unsigned char)needle->text[0]] = true;
+    first = &redactor->first[(unsigned char)needle->text[0]];
+    needle->next = *first;
+    *first = redactor->count;
 }
 
 /* Of base64 what `text` alone decides, if `before` (0 to 2) bytes stand before it. */
@@ -323,12 +327,12 @@ static size_t match(const struct needle *needle, const struct reading *reading, 
 static void mark(const struct redactor *redactor, const struct reading *reading, bool *secret)
 {
     for (size_t at = 0; at < reading->length; at++) {
-        if (!redactor->begins[reading->text[at]])
-            continue;
-        for (size_t n = 0; n < redactor->count; n++) {
-            size_t length = match(&redactor->needles[n], reading, at);
+        for (size_t n = redactor->first[reading->text[at]]; n != 0;) {
+            const struct needle *needle = &redactor->needles[n - 1];
+            size_t length = match(needle, reading, at);
             size_t from = reading->from[at];
 
+            n = needle->next;
             if (length > 0)
                 memset(secret + from, true, reading->from[at + length] - from);
         }
