@@ -25,6 +25,9 @@ enum kafka_condition {
     KAFKA_REFUSED    /* this consumer will never work again */
 };
 
+/* Told of a change: `reason` says what is wrong, NULL if KAFKA_SETTLED. */
+typedef void kafka_changed(void *arg, enum kafka_condition condition, const char *reason);
+
 struct kafka_consumer_options {
     const char *bootstrap_servers;
     const char *client_id; /* what brokers, and who asks them for the group, call this member */
@@ -38,8 +41,7 @@ struct kafka_consumer_options {
      * happen later; no further batch comes before.
      */
     void (*batch)(void *arg, rd_kafka_message_t *const *messages, int count);
-    /* Told of a change: `reason` says what is wrong, NULL if KAFKA_SETTLED. */
-    void (*changed)(void *arg, enum kafka_condition condition, const char *reason);
+    kafka_changed *changed;
     void *arg;
 };
 

@@ -25,7 +25,7 @@ struct intake_options {
     /* Told after each committed batch: how many deliveries are new, how many events rejected. */
     void (*taken)(void *arg, int64_t taken, int64_t rejected);
     /* As kafka_consumer_options has it. */
-    void (*changed)(void *arg, enum kafka_condition condition, const char *reason);
+    kafka_changed *changed;
     void *arg;
 };
 

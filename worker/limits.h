@@ -9,7 +9,8 @@
  * How large things may grow, whoever makes them: producers of events, rows, Twilio, callers. What a
  * worker has in memory at a time is the sum of these; OPERATING.md ("Limits") says what happens
  * beyond each. An event's own bounds are in event.h, an answer's in common/http.h, a callback's in
- * callback.c, those of what librdkafka holds in common/kafka_consumer.c and kafka_producer.c.
+ * callback.c, those of what librdkafka holds in common/kafka_ahead.h, kafka_group.c and
+ * kafka_producer.c.
  */
 
 /* ---- the loop's time ---- */
