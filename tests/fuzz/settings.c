@@ -35,16 +35,16 @@ static void read_environment(struct fuzz_input *input, char **ret_environment)
 }
 
 /*
- * The C library takes twice the memory for each "+" behind another in a regular expression. Whoever
- * writes MMS_EVENT_TOPICS runs the worker; he is believed.
+ * The C library takes twice the memory for each "+" behind another in a regular expression, and
+ * seconds for a hundred "*". Whoever writes MMS_EVENT_TOPICS runs the worker; he is believed.
  */
-static bool takes_memory(char *const *environment)
+static bool takes_long(char *const *environment)
 {
     for (; *environment != NULL; environment++) {
         size_t repeats = 0;
 
         for (const char *c = *environment; *c != '\0'; c++)
-            repeats += *c == '+' || *c == '{';
+            repeats += *c == '+' || *c == '{' || *c == '*';
         if (repeats > REPEATS_MAX && strncmp(*environment, "MMS_EVENT_TOPICS=", 17) == 0)
             return true;
     }
@@ -162,7 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     log_configure(LOG_INFO, false);
     fuzz_split(data, size, &input);
     read_environment(&input, environment);
-    if (takes_memory(environment)) {
+    if (takes_long(environment)) {
         fuzz_release(&input);
         return -1;
     }
