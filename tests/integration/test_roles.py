@@ -269,6 +269,25 @@ def test_migrate_takes_back_what_a_role_could_pass_on(system):
     assert system.query(acls) == before
 
 
+@pytest.mark.timeout(60)
+def test_a_dry_run_needs_the_rights_of_the_real_one(system, tmp_path):
+    """Who may not do it gets the same refusal from both, whatever there is to be done; who may is content with a standby."""
+    key = tmp_path / "key"
+    key.write_text(system.command("secret", "key").out)
+    calls = [
+        ["prune", "--older-than", "90d"], ["replay", "--event", "e"], ["replay", "--destination", "d", "--since", "1h"],
+        ["replay", "--destination", "d", "--since", "1h", "--outcome", "rejected"], ["secret", "rotate"],
+    ]  # fmt: skip
+    for words in calls:
+        real, dry = (system.command(*words, *more, login="analyst", secret_key_files=key) for more in ([], ["--dry-run"]))
+        assert (real.status, dry.status, dry.out) == (1, 1, ""), words
+        assert real.err == dry.err and "PostgreSQL: permission denied for table " in dry.err and dry.err.count("\n") == 1
+    system.query(f"alter database {system.database} set default_transaction_read_only = on")
+    for words in calls:
+        dry = system.command(*words, "--dry-run", secret_key_files=key)
+        assert "permission denied" not in dry.err and "read-only" not in dry.err and (dry.status == 0 or "--event" in words), dry.err
+
+
 def migrate(url):
     return subprocess.Popen([BIN / "mms-worker", "migrate"], env=clean_env(MMS_DATABASE_URL=url), stdout=-1, stderr=-1, text=True)
 

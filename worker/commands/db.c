@@ -24,6 +24,7 @@ struct db {
 /* A report may take its time, but not for ever. */
 #define REPORT_SECONDS  600
 #define CONNECT_SECONDS 10
+#define PARAMETERS_MAX  8 /* of what db_may() looks at */
 
 static void say(struct db *db, const char *text)
 {
@@ -190,6 +191,23 @@ PGresult *db_query(struct db *db, const char *sql, int count, const char *const 
         return NULL;
     }
     return result;
+}
+
+bool db_may(struct db *db, const struct db_need *needs)
+{
+    static const char *const nulls[PARAMETERS_MAX];
+    bool may = true;
+
+    /* Explaining looks at rights as running does, and is content with a standby. */
+    for (; needs->sql != NULL && may; needs++) {
+        char *sql = mem_printf("explain %s", needs->sql);
+        PGresult *plan = db_query(db, sql, needs->parameters, nulls);
+
+        may = plan != NULL;
+        PQclear(plan);
+        free(sql);
+    }
+    return may;
 }
 
 const char *db_text(const PGresult *rows, int row, const char *column)

@@ -46,6 +46,18 @@ void db_close(struct db *db);
  */
 PGresult *db_query(struct db *db, const char *sql, int count, const char *const *parameters);
 
+/* A statement that a command may come to run, and how many parameters it has. */
+struct db_need {
+    const char *sql;
+    int parameters;
+};
+
+/*
+ * Whether who logs in has the rights for all of these (a NULL ends them). False after the complaint
+ * that the first of them to be refused would have brought. Nothing is run.
+ */
+bool db_may(struct db *db, const struct db_need *needs);
+
 /* A value by its column's name; NULL if it is null, or there is no such column. */
 const char *db_text(const PGresult *rows, int row, const char *column);
 

@@ -375,6 +375,12 @@ static void report(const struct prune *prune)
 
 /* ---- the command ---- */
 
+/* What may be refused to who may look: found out at once, and in a dry run too. */
+static const struct db_need needs[] = {
+    {sql_prune_lock, 1}, {sql_prune_lock_more, 1}, {sql_prune_delete, 3}, {sql_prune_rejected, 3},
+    {.sql = NULL},
+};
+
 static bool begin(struct prune *prune, int64_t older_than)
 {
     char text[32];
@@ -395,7 +401,7 @@ static int prune_all(struct prune *prune, int64_t older_than)
 {
     bool ok;
 
-    if (!begin(prune, older_than))
+    if (!db_may(prune->db, needs) || !begin(prune, older_than))
         return COMMAND_FAILED;
     ok = run_deliveries(prune) &&
          (prune->dry ? count_rejected(prune) : interrupted || delete_rejected(prune));

@@ -313,6 +313,18 @@ static int replay_rejected(struct replay *replay)
 
 /* ---- the command ---- */
 
+/* What may be refused to who may look: found out before anything is done, and in a dry run too. */
+static const struct db_need needs[] = {
+    {sql_intake_lock, 1},
+    {sql_replay, 2},
+    {sql_intake_wake, 1},
+    {.sql = NULL},
+};
+static const struct db_need needs_of_rejected[] = {
+    {sql_replayed_rejected, 3},
+    {.sql = NULL},
+};
+
 static const char *now(struct replay *replay)
 {
     PGresult *row = db_query(replay->db, "select clock_timestamp()", 0, NULL);
@@ -341,7 +353,8 @@ static int run(struct replay *replay, const char *outcome)
     bool rejected = outcome != NULL && strcmp(outcome, "rejected") == 0;
     int status = db_since(replay->db, &replay->since);
 
-    if (status == COMMAND_DONE && now(replay) == NULL)
+    if (status == COMMAND_DONE &&
+        (!db_may(replay->db, rejected ? needs_of_rejected : needs) || now(replay) == NULL))
         status = COMMAND_FAILED;
     if (status != COMMAND_DONE)
         return status;

@@ -204,6 +204,12 @@ static void print_count(int count, const char *what)
         printf(", %d %s", count, what);
 }
 
+/* What may be refused to who may look: found out in a dry run too. */
+static const struct db_need needs[] = {
+    {sql_secret_replace, 4},
+    {.sql = NULL},
+};
+
 static int rotate(struct rotation *rotation)
 {
     char *last = mem_strdup("");
@@ -235,7 +241,7 @@ static int run_rotate(const struct arguments *arguments)
     if (secrets != NULL) {
         rotation.secrets = secrets;
         secrets_prefix(secrets, rotation.prefix);
-        status = rotate(&rotation);
+        status = db_may(rotation.db, needs) ? rotate(&rotation) : COMMAND_FAILED;
     }
     db_close(rotation.db);
     secrets_close(secrets);
