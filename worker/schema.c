@@ -37,6 +37,9 @@ const char *schema_judge_version(const PGresult *result, const char *sqlstate)
 
     if (strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "3F000") == 0)
         return "the database has no schema mms: run 'mms-worker migrate'";
+    if (strcmp(sqlstate, "42501") == 0)
+        return "the schema mms is closed to this login: a worker's has to be a member of "
+               "mms_worker";
     if (result == NULL) {
         snprintf(refusal, sizeof refusal, "the database refused the greeting (SQLSTATE %s)",
                  sqlstate);
@@ -69,12 +72,16 @@ const char *schema_judge(void *arg, const PGresult *result, const char *sqlstate
 
 /* ---- migrating ---- */
 
-static int complain(PGconn *conn, const char *doing)
+/* `result` is what failed, NULL if it was the connection. */
+static int complain(PGconn *conn, const PGresult *result, const char *doing)
 {
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     char line[512];
 
-    fprintf(stderr, "mms-worker migrate: %s: %s\n", doing,
-            pg_reason(PQerrorMessage(conn), line, sizeof line));
+    fprintf(stderr, "mms-worker migrate: %s: %s%s\n", doing,
+            pg_reason(PQerrorMessage(conn), line, sizeof line),
+            state != NULL && strcmp(state, "42501") == 0 ? "; this needs the owner of the database"
+                                                         : "");
     return -1;
 }
 
@@ -82,9 +89,11 @@ static int run(PGconn *conn, const char *sql, const char *doing)
 {
     PGresult *result = PQexec(conn, sql);
     ExecStatusType status = PQresultStatus(result);
+    int done =
+        status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? 0 : complain(conn, result, doing);
 
     PQclear(result);
-    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? 0 : complain(conn, doing);
+    return done;
 }
 
 /* The version that the database has; -1 after a complaint. */
@@ -95,9 +104,10 @@ static int read_version(PGconn *conn)
 
     if (PQresultStatus(result) == PGRES_TUPLES_OK)
         version = (int)strtol(PQgetvalue(result, 0, 0), NULL, 10);
-
+    else
+        complain(conn, result, "reading mms.schema_migrations");
     PQclear(result);
-    return version >= 0 ? version : complain(conn, "reading mms.schema_migrations");
+    return version;
 }
 
 static int record(PGconn *conn, const struct sql_migration *migration)
@@ -156,7 +166,7 @@ static int grant(PGconn *conn)
         return -1;
     result = PQexec(conn, sql_roles);
     if (PQresultStatus(result) != PGRES_TUPLES_OK)
-        complain(conn, "roles.sql");
+        complain(conn, result, "roles.sql");
     else
         granted = run(conn, "commit", "commit");
     if (granted == 0 && !PQgetisnull(result, 0, 0))
@@ -180,7 +190,7 @@ int schema_migrate(const char *conninfo)
     int result = 1;
 
     if (PQstatus(conn) != CONNECTION_OK) {
-        complain(conn, "connecting");
+        complain(conn, NULL, "connecting");
         PQfinish(conn);
         return 1;
     }

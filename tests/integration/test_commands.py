@@ -9,7 +9,8 @@ import pytest
 
 from harness import BIN
 from harness.process import clean_env
-from harness.system import config
+from harness.system import LOGINS, config, login_of
+from harness.wait import until
 
 # Every subcommand, with arguments that are right as such.
 CALLS = {
@@ -119,6 +120,27 @@ def test_the_schema_is_of_another_version(system, change, expected):
         assert done.status == 1 and (done.out == "" or name == "top"), name  # top shows what else there is
         assert done.err.startswith(f"mms-worker {name}: PostgreSQL: ") and expected in done.err and done.err.count("\n") == 1
     assert system.kafka.consume(system.events_topic) == []
+
+
+@pytest.mark.timeout(60)
+def test_a_refusal_names_the_role_that_would_do(system):
+    """A login without any role: each command says whose member it would have to be, as its help does. So does a worker."""
+    stranger = "do $$ begin create role a_stranger login; exception when duplicate_object or unique_violation then null; end $$"
+    system.query(stranger)
+    url = system.postgres.url(system.database, "a_stranger")
+    for name in with_database():
+        role = LOGINS[login_of(name.split()[0])][1]
+        done = system.command(*name.split(), *CALLS[name], stdin=STDIN, database_url=url)
+        assert done.status == 1
+        assert done.err == f"mms-worker {name}: PostgreSQL: permission denied for schema mms; this needs a member of {role}\n"
+        assert f"has to be a member of {role}." in mms_worker(*name.split(), "--help").stdout
+    done = system.command("destination", "put", "-", stdin=STDIN, login="analyst")
+    assert "permission denied for table " in done.err and done.err.endswith("; this needs a member of mms_operator\n")
+    done = system.migrate(check=False, database_url=url)
+    assert done.returncode == 1 and done.stderr.endswith("; this needs the owner of the database\n") and done.stderr.count("\n") == 1
+    assert "this needs a member of mms_worker" in system.command("check", database_url=url).out
+    worker = system.worker(database_url=url)
+    until(lambda: "has to be a member of mms_worker" in worker.get("/readyz")[1], 10, "the worker to say so")
 
 
 def test_a_full_disk_is_no_success():

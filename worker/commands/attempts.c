@@ -206,4 +206,5 @@ const struct command command_attempts = {
     COMMAND_NEEDS_DATABASE,
     attempts,
     false,
+    "mms_reader",
 };

@@ -223,4 +223,5 @@ const struct command command_check = {
     COMMAND_NEEDS_NOTHING,
     run,
     false,
+    "mms_worker",
 };

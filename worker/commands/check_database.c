@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "sql.h"
 #include "worker/commands/check.h"
+#include "worker/commands/commands.h"
 #include "worker/schema.h"
 
 #define THING "postgresql"
@@ -185,8 +186,8 @@ static bool judge_facts(struct check *check, struct db *db)
 
 struct db *check_database(struct check *check)
 {
-    struct db *db =
-        db_try(check->settings, DB_ANY, check->seconds, check->trouble, sizeof check->trouble);
+    struct db *db = db_try(&command_check, check->settings, DB_ANY, check->seconds, check->trouble,
+                           sizeof check->trouble);
     bool usable = db != NULL && judge_facts(check, db);
 
     if (!usable) {

@@ -199,6 +199,9 @@ void command_help(const struct command *command)
                "'mms-worker run --help' lists all settings.\n",
                command->needs == COMMAND_NEEDS_ALL ? "MMS_KAFKA_BOOTSTRAP_SERVERS, " : "");
     }
+    if (command->role != NULL)
+        printf("%sWhoever logs in to the database has to be a member of %s.\n",
+               command->needs == COMMAND_NEEDS_NOTHING ? "\n" : "", command->role);
 }
 
 /* ---- parsing ---- */

@@ -46,6 +46,7 @@ struct command {
     enum command_needs needs;
     int (*run)(const struct arguments *arguments);
     bool lists_settings; /* its help does */
+    const char *role;    /* whose rights in the database do for it; NULL: none of roles.sql's */
 };
 
 /* What the command was called with; everything is borrowed. */

@@ -56,6 +56,7 @@ static const struct command command_run = {
     COMMAND_NEEDS_ALL,
     run,
     true,
+    "mms_worker",
 };
 
 static const struct command command_migrate = {
@@ -68,6 +69,7 @@ static const struct command command_migrate = {
     COMMAND_NEEDS_DATABASE,
     migrate,
     false,
+    NULL,
 };
 
 static const struct command command_of_help = {
@@ -79,6 +81,7 @@ static const struct command command_of_help = {
     COMMAND_NEEDS_NOTHING,
     help,
     false,
+    NULL,
 };
 
 /* clang-format off */

@@ -157,4 +157,5 @@ const struct command command_completion_bash = {
     COMMAND_NEEDS_NOTHING,
     run,
     false,
+    NULL,
 };

@@ -12,6 +12,7 @@
 #include "worker/schema.h"
 
 struct db {
+    const struct command *command;
     const struct arguments *arguments; /* who complains; NULL: `trouble` is told */
     char *trouble;
     size_t trouble_size;
@@ -26,11 +27,16 @@ struct db {
 #define CONNECT_SECONDS 10
 #define PARAMETERS_MAX  8 /* of what db_may() looks at */
 
+#define INSUFFICIENT_PRIVILEGE "42501"
+
 static void say(struct db *db, const char *text)
 {
     char line[512];
 
     pg_reason(text, line, sizeof line);
+    if (strcmp(db->sqlstate, INSUFFICIENT_PRIVILEGE) == 0)
+        snprintf(line + strlen(line), sizeof line - strlen(line), "; this needs a member of %s",
+                 db->command->role);
     if (db->arguments != NULL)
         command_failed(db->arguments, "PostgreSQL: %s", line);
     else
@@ -58,12 +64,14 @@ static bool judge(struct db *db, enum db_use use)
 {
     PGresult *result = PQexecParams(db->conn, schema_greeting, 0, NULL, NULL, NULL, NULL, 1);
     bool ok = PQresultStatus(result) == PGRES_TUPLES_OK;
-    const char *state = ok ? "" : PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    const char *refusal =
-        use == DB_WRITE ? schema_judge(NULL, ok ? result : NULL, state != NULL ? state : "")
-                        : schema_judge_version(ok ? result : NULL, state != NULL ? state : "");
+    const char *field = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *state = field != NULL ? field : "";
+    const char *refusal = use == DB_WRITE ? schema_judge(NULL, ok ? result : NULL, state)
+                                          : schema_judge_version(ok ? result : NULL, state);
 
-    if (refusal != NULL)
+    if (strcmp(state, INSUFFICIENT_PRIVILEGE) == 0)
+        complain(db, result);
+    else if (refusal != NULL)
         say(db, refusal);
     PQclear(result);
     return refusal == NULL;
@@ -101,19 +109,21 @@ struct db *db_open(const struct arguments *arguments, enum db_use use)
 {
     struct db *db = mem_zalloc(sizeof *db);
 
+    db->command = arguments->command;
     db->arguments = arguments;
     db->seconds = REPORT_SECONDS;
     db->conn = connect_to(arguments->settings->database_url, CONNECT_SECONDS, NULL);
     return opened(db, use);
 }
 
-struct db *db_try(const struct settings *settings, enum db_use use, int seconds, char *trouble,
-                  size_t trouble_size)
+struct db *db_try(const struct command *command, const struct settings *settings, enum db_use use,
+                  int seconds, char *trouble, size_t trouble_size)
 {
     struct db *db = mem_zalloc(sizeof *db);
     char silence[24];
 
     snprintf(silence, sizeof silence, "%d000", seconds);
+    db->command = command;
     db->trouble = trouble;
     db->trouble_size = trouble_size;
     db->seconds = seconds;

@@ -8,7 +8,8 @@
 
 /*
  * PostgreSQL for the subcommands: one statement after the other, each call waits. Whatever goes
- * wrong is one line on stderr, said here; who gets NULL or false ends with COMMAND_FAILED. No
+ * wrong is one line on stderr, said here (for want of a right it names the command's role); who
+ * gets NULL or false ends with COMMAND_FAILED. No
  * state of the session is relied upon, so a transaction-pooling PgBouncer may stand in between.
  */
 struct db;
@@ -27,8 +28,8 @@ struct db *db_open(const struct arguments *arguments, enum db_use use);
  * `trouble` ("" if nothing is) and not on stderr. Connecting and each statement take at most
  * `seconds`.
  */
-struct db *db_try(const struct settings *settings, enum db_use use, int seconds, char *trouble,
-                  size_t trouble_size);
+struct db *db_try(const struct command *command, const struct settings *settings, enum db_use use,
+                  int seconds, char *trouble, size_t trouble_size);
 
 void db_close(struct db *db);
 

@@ -232,6 +232,7 @@ const struct command command_destination_list = {
     COMMAND_NEEDS_DATABASE,
     run_list,
     false,
+    "mms_operator",
 };
 
 static const struct command_option show_options[] = {
@@ -253,4 +254,5 @@ const struct command command_destination_show = {
     COMMAND_NEEDS_DATABASE,
     run_show,
     false,
+    "mms_operator",
 };

@@ -135,6 +135,7 @@ const struct command command_destination_enable = {
     COMMAND_NEEDS_DATABASE,
     run_enable,
     false,
+    "mms_operator",
 };
 
 const struct command command_destination_disable = {
@@ -147,4 +148,5 @@ const struct command command_destination_disable = {
     COMMAND_NEEDS_DATABASE,
     run_disable,
     false,
+    "mms_operator",
 };

@@ -343,4 +343,5 @@ const struct command command_destination_test = {
     COMMAND_NEEDS_DATABASE,
     run_test,
     false,
+    "mms_operator",
 };

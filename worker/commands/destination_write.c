@@ -328,6 +328,7 @@ const struct command command_destination_put = {
     COMMAND_NEEDS_DATABASE,
     run_put,
     false,
+    "mms_operator",
 };
 
 const struct command command_destination_patch = {
@@ -348,4 +349,5 @@ const struct command command_destination_patch = {
     COMMAND_NEEDS_DATABASE,
     run_patch,
     false,
+    "mms_operator",
 };

@@ -256,4 +256,5 @@ const struct command command_event = {
     COMMAND_NEEDS_DATABASE,
     run,
     false,
+    "mms_reader",
 };

@@ -147,4 +147,5 @@ const struct command command_probe = {
     COMMAND_NEEDS_NOTHING,
     run,
     false,
+    NULL,
 };

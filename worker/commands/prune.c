@@ -469,4 +469,5 @@ const struct command command_prune = {
     COMMAND_NEEDS_DATABASE,
     run,
     false,
+    "mms_operator",
 };

@@ -429,4 +429,5 @@ const struct command command_replay = {
     COMMAND_NEEDS_DATABASE,
     replay,
     false,
+    "mms_operator",
 };

@@ -261,6 +261,7 @@ const struct command command_secret_key = {
     COMMAND_NEEDS_NOTHING,
     run_key,
     false,
+    NULL,
 };
 
 const struct command command_secret_seal = {
@@ -279,6 +280,7 @@ const struct command command_secret_seal = {
     COMMAND_NEEDS_SETTINGS,
     run_seal,
     false,
+    NULL,
 };
 
 static const struct command_option options[] = {
@@ -301,4 +303,5 @@ const struct command command_secret_rotate = {
     COMMAND_NEEDS_DATABASE,
     run_rotate,
     false,
+    "mms_operator",
 };

@@ -376,4 +376,5 @@ const struct command command_send = {
     COMMAND_NEEDS_ALL,
     send_event,
     false,
+    "mms_reader",
 };

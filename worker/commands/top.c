@@ -49,8 +49,8 @@ static bool read_database(struct top *top, int rows)
     snprintf(bound, sizeof bound, "%d", FRAME_COUNT_MAX);
     snprintf(count, sizeof count, "%d", rows);
     if (top->db == NULL)
-        top->db = db_try(top->arguments->settings, DB_READ, DATABASE_SECONDS, top->database_trouble,
-                         sizeof top->database_trouble);
+        top->db = db_try(&command_top, top->arguments->settings, DB_READ, DATABASE_SECONDS,
+                         top->database_trouble, sizeof top->database_trouble);
     return top->db != NULL && db_begin(top->db) &&
            (top->totals = db_query(top->db, sql_top_totals, DB_PARAMETERS(bound))) != NULL &&
            (top->rows = db_query(top->db, sql_top_destinations,
@@ -302,4 +302,5 @@ const struct command command_top = {
     COMMAND_NEEDS_ALL,
     run,
     false,
+    "mms_reader",
 };

@@ -17,4 +17,5 @@ const struct command command_version = {
     COMMAND_NEEDS_NOTHING,
     version,
     false,
+    NULL,
 };
