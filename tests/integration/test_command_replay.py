@@ -239,13 +239,16 @@ def test_rejected_events_of_a_destination(system):
 
 
 def test_kafka_is_away(system):
-    """A rejected event stays to be replayed."""
+    """A rejected event stays to be replayed; so it does without Kafka's settings, which the help asks for."""
     system.query(
         "insert into mms.rejected_events (topic, partition, \"offset\", event_id, reason, detail, worker, bytes, published_at)"
         " values ('t', 0, 0, 'e', 'A', '', 'w', 'x', now())")
     done = system.command(
         "replay", "--event", "e", "--outcome", "rejected", kafka_bootstrap_servers="127.0.0.1:1", kafka_message_timeout_ms="500")
     assert done.status == 1 and "Kafka: topic 't'" in done.err
+    done = system.command("replay", "--event", "e", "--outcome", "rejected", kafka_bootstrap_servers="")
+    assert done.status == 2 and done.err == "mms-worker replay: --outcome rejected: MMS_KAFKA_BOOTSTRAP_SERVERS is missing\n"
+    assert "MMS_KAFKA_BOOTSTRAP_SERVERS" in system.command("replay", "--help").out
     assert system.value("select replayed_at from mms.rejected_events") is None
 
 

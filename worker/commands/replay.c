@@ -422,7 +422,8 @@ const struct command command_replay = {
     "\n"
     "Unless --outcome says otherwise: those that failed or expired. `accepted` sends once more\n"
     "what Twilio took; `unknown` what may have been sent and was left to a person; `rejected`\n"
-    "puts the bytes of events that could not become deliveries on their topic again.\n"
+    "puts the bytes of events that could not become deliveries on their topic again, which takes\n"
+    "Kafka's settings (MMS_KAFKA_BOOTSTRAP_SERVERS) and the right to write there.\n"
     "What is still waiting, on its way or looked up is never replayed; nor is one event twice\n"
     "by the same call.\n",
     options,
