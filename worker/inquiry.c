@@ -257,7 +257,7 @@ struct inquiry *inquiry_from_row(const PGresult *rows, int row,
     take_times(inquiry, rows, row, options);
     if (pg_int4(rows, row, C_IS_UNKNOWN) == 0) {
         cannot(inquiry, "the delivery is unknown, but its latest attempt is not");
-    } else if (config == NULL) {
+    } else if (pg_is_null(rows, row, C_TYPE)) {
         cannot(inquiry, "the destination is gone, and its credentials with it");
     } else if (!destination_parse(pg_text(rows, row, C_TYPE), config, &destination, why,
                                   sizeof why)) {

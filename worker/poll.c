@@ -13,6 +13,7 @@
 #include "common/metrics.h"
 #include "sql.h"
 #include "worker/destination.h"
+#include "worker/limits.h"
 #include "worker/outcome.h"
 #include "worker/twilio.h"
 
@@ -272,6 +273,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     poll->wanted = (int)poll->options.rate - poll->count;
     pg_unit_int8(unit, poll->wanted);
     pg_unit_int8(unit, poll->options.delay);
+    pg_unit_int8(unit, LIMIT_CONFIG_BYTES);
     pg_submit(poll->options.pg, unit);
 }
 

@@ -414,6 +414,7 @@ static void sweep(struct reconcile *reconcile)
     pg_unit_int8(unit, 2 * AGAIN_MAX);
     pg_unit_int8(unit, o->delay);
     pg_unit_int8(unit, LIMIT_LOOKUP_BYTES);
+    pg_unit_int8(unit, LIMIT_CONFIG_BYTES);
     pg_submit(o->pg, unit);
 }
 

@@ -160,7 +160,7 @@ class Statements:
     def look_up(self, lease=60 * MICROSECONDS, early=1200 * MICROSECONDS, delay=4 * MICROSECONDS):
         """Takes up what is due to be looked up at Twilio: the rows of reconcile.sql."""
         with self.transaction():
-            return self.run("reconcile", 200, 100, lease, early, delay, 8 << 20)
+            return self.run("reconcile", 200, 100, lease, early, delay, 8 << 20, 65536)
 
     def resolve(self, asked, state, message_sid=None):
         """Stores what was found out about a row of look_up(): the state it goes to. Returns what evidence() does."""
@@ -232,7 +232,7 @@ class Statements:
     def poll(self, limit=100, pause=60 * MICROSECONDS):
         """Messages to ask for now: the rows of poll.sql."""
         with self.transaction():
-            return self.run("poll", limit, pause)
+            return self.run("poll", limit, pause, 65536)
 
     def _slots(self, moved):
         claimed = [e.claimed for e in moved]

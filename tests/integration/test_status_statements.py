@@ -56,6 +56,23 @@ def test_a_message_that_is_asked_for_in_vain_is_not_asked_again(system, statemen
     assert open_messages(system) == []
 
 
+def test_settings_that_are_too_large_stay_where_they_are(system, statements):
+    """A row from before there was a bound: neither a lookup nor a poll reads it, as a claim doesn't; the message isn't lost sight of."""
+    _, attempt = unknown(system, statements)
+    row, _ = claimed(statements, "e2")
+    statements.evidence(Ended(row, state="accepted", message_sid=SID))
+    system.query("alter table mms.destinations drop constraint destinations_config_size")
+    # What can't be compressed: what is read is what is stored.
+    system.query(
+        "update mms.destinations set config = config || jsonb_build_object('body_template',"
+        " (select string_agg(md5(n::text), '') from generate_series(1, 4000) n))"
+    )
+    system.query("update mms.open_messages set poll_at = clock_timestamp()")
+    assert [(row.message_sid, row.type, row.config) for row in statements.poll()] == [(SID, "TWILIO_MMS", None)]
+    system.query("update mms.deliveries set lookup_at = clock_timestamp() where state = 'unknown'")
+    assert [(row.id, row.type, row.config) for row in statements.look_up()] == [(attempt[1], "TWILIO_MMS", None)]
+
+
 def test_left_over_results_keep_the_order_in_which_they_were_told(system, statements):
     """Several statuses of a message in one batch, before the attempt's own result is published: the sweep has them."""
     row, attempt = claimed(statements)

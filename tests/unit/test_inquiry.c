@@ -251,6 +251,8 @@ static void a_lost_worker_may_have_had_the_secrets(void **state)
         bool never_sent;
     } cases[] = {
         {"no config", "{}", NULL, "the destination's config is not valid: config.from", true},
+        {"too large to be read", NULL, NULL,
+         "the destination's config is not valid: config: too large", true},
         {"not here", env, NULL,
          "the destination's secrets can't be had: config.auth.auth_token: env:", false},
         {"here", env, TOKEN, NULL, false},

@@ -3,7 +3,7 @@
 -- The pauses grow fourfold, to half a day. A day after Twilio took it a message is left alone. Such
 -- ones are closed apart, many at a time: where more is sent than can be asked for, closing would be
 -- all that these few looks are good for.
--- $1 how many at most, $2 the first pause (microseconds)
+-- $1 how many at most, $2 the first pause (microseconds), $3 how many bytes of settings: as in claim.sql
 with due as materialized (
     select o.destination_id, o.delivery_id, o.attempt
       from mms.open_messages o
@@ -35,6 +35,7 @@ with due as materialized (
        and o.attempt = d.attempt
     returning o.destination_id, o.delivery_id, o.attempt, o.message_sid
 )
-select a.destination_id, a.delivery_id, a.attempt, a.message_sid, n.type, n.config::text
+select a.destination_id, a.delivery_id, a.attempt, a.message_sid, n.type,
+       case when pg_column_size(n.config) <= $3::int8 then n.config end::text as config
   from asked a
   join mms.destinations n on n.id = a.destination_id

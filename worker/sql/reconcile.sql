@@ -5,7 +5,8 @@
 -- was sent at about the same time: an old one would make the list that has to be read a long one.
 -- $1 how many at most, $2 how many of a destination, $3 lease of a lookup, $4 how much later others
 -- may be due, $5 the delay (microseconds), $6 how many bytes of events: an attempt whose request isn't known
--- brings its event along, and what would be too much comes at the next look
+-- brings its event along, and what would be too much comes at the next look; $7 how many bytes of settings: as in
+-- claim.sql
 -- What Twilio's callback has told (told_sid) needs no question. (A poll only repeats what was held
 -- of the attempt when it was made.)
 -- The witness: a message to the same phone that Twilio took meanwhile, and must have listed.
@@ -70,7 +71,8 @@ select k.destination_id, k.id, k.event_id, k.connection_id, k.traceparent, k.tra
        a.http_status, a.error_code, coalesce(a.reason, 'UNKNOWN') as reason, a.error_message,
        a.request::text,
        case when a.request is null then k.event end as event, (k.event -> 'retry')::text as retry,
-       (n.updated_at = k.config_of)::int4 as same_config, n.type, n.config::text,
+       (n.updated_at = k.config_of)::int4 as same_config, n.type,
+       case when pg_column_size(n.config) <= $7::int8 then n.config end::text as config,
        (a.outcome = 'unknown')::int4 as is_unknown, (k.lookup_at = 'infinity')::int4 as is_given_up,
        (select x.message_sid
           from (select l.message_sid, l.request, l.slot_at
