@@ -202,6 +202,17 @@ def test_an_attempt_has_so_many_statuses(system, statements):
     assert system.value("select count(*) from mms.message_statuses") == 100
 
 
+def test_repetitions_take_no_statuses_place(system, statements):
+    """Of one batch, or of what is stored: what is said again leaves room for what is new."""
+    _, attempt = unknown(system, statements)
+    names = "select status, count(*) as n from mms.message_statuses group by 1 order by 1"
+    told = statements.tell(*[Told(attempt, SID, "sent", 40)] * 150, Told(attempt, OTHER_SID, "queued", 20))
+    assert [row.status for row in told] == ["sent", "queued"]
+    statements.tell(*(Told(attempt, f"MM{n:032x}", "sent", 40) for n in range(97)), Told(attempt, SID, "delivered", 60, final=True))
+    statements.tell(Told(attempt, SID, "delivered", 60, final=True), Told(attempt, SID, "sent", 40), Told(attempt, SID, "read", 70))
+    assert system.query(names) == [{"status": s, "n": n} for s, n in (("delivered", 1), ("queued", 1), ("sent", 98))]
+
+
 def test_what_is_too_old_takes_no_polls_place(system, statements):
     """More is sent than can be asked for: what a day has passed over is closed beside the polls, not in their stead."""
     system.query(

@@ -5,7 +5,7 @@
 -- $15 sender, $16 recipient, $17 SHA-256 of each text that a config may have for the token that signed
 -- it (itself, or a reference to it) with blanks between, '' if none had to (arrays);
 -- $18 worker, $19 how long a message that was sent is left alone before it is asked for (microseconds),
--- $20 how many an attempt may have
+-- $20 how many an attempt may have; what is only said again doesn't count
 -- An attempt is named by a URL that Twilio signed with its account's token: it must be that
 -- account's, by its evidence, or by its destination while there is none. And the token must be what
 -- the attempt's own destination has: any row may say the account's SID and a token of its owner's.
@@ -45,9 +45,11 @@ with input as materialized (
        and (i.source = 'callback' or a.message_sid = i.message_sid)
 ), known as materialized (
     select i.*, k.rank as known_rank, coalesce(k.waits, false) as known_waits,
-           stored_before.n + row_number() over (partition by i.destination_id, i.delivery_id,
-                                                             i.attempt
-                                                order by i.place) <= $20::int8 as has_room
+           stored_before.n as stored_before,
+           not coalesce(k.is_stored, false)
+             and row_number() over (partition by i.destination_id, i.delivery_id, i.attempt,
+                                                 i.message_sid, i.status
+                                    order by i.place) = 1 as is_new
       from input i
      cross join lateral (
            select count(*) as n
@@ -55,17 +57,21 @@ with input as materialized (
             where m.destination_id = i.destination_id and m.delivery_id = i.delivery_id
               and m.attempt = i.attempt) stored_before
       left join lateral (
-           select max(m.rank) as rank, bool_or(m.advanced and m.published_at is null) as waits
+           select max(m.rank) as rank, bool_or(m.advanced and m.published_at is null) as waits,
+                  bool_or(m.status = i.status) as is_stored
              from mms.message_statuses m
             where m.destination_id = i.destination_id and m.delivery_id = i.delivery_id
               and m.attempt = i.attempt and m.message_sid = i.message_sid) k on true
 ), ranked as materialized (
     select k.*,
            k.rank > greatest(coalesce(k.known_rank, 0),
-                             coalesce(max(k.rank) over earlier, 0)) as advanced
+                             coalesce(max(k.rank) over earlier, 0)) as advanced,
+           k.is_new and k.stored_before + count(*) filter (where k.is_new) over told <= $20::int8
+               as stays
       from known k
     window earlier as (partition by k.destination_id, k.delivery_id, k.attempt, k.message_sid
-                       order by k.place rows between unbounded preceding and 1 preceding)
+                       order by k.place rows between unbounded preceding and 1 preceding),
+           told as (partition by k.destination_id, k.delivery_id, k.attempt order by k.place)
 ), stored as (
     insert into mms.message_statuses
            (destination_id, delivery_id, attempt, message_sid, status, rank, final, advanced,
@@ -73,11 +79,8 @@ with input as materialized (
     select r.destination_id, r.delivery_id, r.attempt, r.message_sid, r.status, r.rank, r.final <> 0,
            r.advanced, r.error_code, r.error_message, r.reason, r.advice, r.source, r.parameters,
            $18::text
-      from (select distinct on (k.destination_id, k.delivery_id, k.attempt, k.message_sid, k.status)
-                   k.*
-              from ranked k
-             where k.has_room
-             order by k.destination_id, k.delivery_id, k.attempt, k.message_sid, k.status, k.place) r
+      from ranked r
+     where r.stays
      order by r.place
         on conflict (destination_id, delivery_id, attempt, message_sid, status) do nothing
     returning *
