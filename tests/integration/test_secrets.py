@@ -193,6 +193,28 @@ def test_rotation_leaves_alone_what_it_should(system, vault):
     }
 
 
+def test_rotation_goes_on_past_what_has_no_room(system, vault):
+    """Settings just below their limit, which a sealed text would exceed: a line says so, and the others are sealed."""
+    for name in "abc":
+        key = {"api_key_sid": API_KEY, "api_key_secret": token("key")} if name == "b" else {}
+        system.destination(name, auth={"account_sid": ACCOUNT, "auth_token": token(name), **key})
+    system.query(
+        "update mms.destinations set config = config || jsonb_build_object('body_template',"
+        " rpad('', 65536 - octet_length((config || jsonb_build_object('body_template', ''))::text), 'x')) where id = 'b'"
+    )
+    assert system.value("select octet_length(config::text) from mms.destinations where id = 'b'") == 65536
+    for sealed in (2, 0):
+        done = system.command("secret", "rotate", "--plain", **vault.settings("key"))
+        assert (done.status, done.out) == (1, f"0 resealed, {sealed} sealed, 2 too large when sealed\n")
+        assert done.err.splitlines() == [
+            f"mms-worker secret rotate: b: config.auth.{field}: left as it is: sealed it would make the settings larger than"
+            " 65536 bytes; shorten them (body_template), then run it again"
+            for field in ("auth_token", "api_key_secret")
+        ]
+    texts = {row["id"]: row["t"] for row in system.query("select id, config -> 'auth' ->> 'auth_token' as t from mms.destinations")}
+    assert texts == {**{name: vault.seal(token(name), "key") for name in "ac"}, "b": token("b")}
+
+
 # ---- callbacks ----
 
 

@@ -13,6 +13,7 @@
 #include "worker/commands/db.h"
 #include "worker/commands/input.h"
 #include "worker/commands/table.h"
+#include "worker/limits.h"
 #include "worker/seal.h"
 #include "worker/secret.h"
 #include "worker/signature.h"
@@ -112,7 +113,7 @@ struct rotation {
     bool plain; /* those that aren't sealed at all too */
     bool dry_run;
     char prefix[SEAL_HEADER_SIZE]; /* of what needs nothing */
-    int resealed, sealed, changed, failed;
+    int resealed, sealed, changed, failed, large;
 };
 
 static void complain(const struct rotation *rotation, const char *id, const char *field,
@@ -125,7 +126,7 @@ static void complain(const struct rotation *rotation, const char *id, const char
 static bool replace(struct rotation *rotation, const char *id, const char *field, const char *old,
                     const char *new, int *count)
 {
-    char sha256[SIGNATURE_SHA256_SIZE];
+    char sha256[SIGNATURE_SHA256_SIZE], limit[16];
     PGresult *rows;
 
     if (rotation->dry_run) {
@@ -133,13 +134,21 @@ static bool replace(struct rotation *rotation, const char *id, const char *field
         return true;
     }
     signature_sha256(old, strlen(old), sha256);
-    rows = db_query(rotation->db, sql_secret_replace, DB_PARAMETERS(id, field, sha256, new));
+    snprintf(limit, sizeof limit, "%d", LIMIT_CONFIG_BYTES);
+    rows = db_query(rotation->db, sql_secret_replace, DB_PARAMETERS(id, field, sha256, new, limit));
     if (rows == NULL)
         return false;
-    if (PQntuples(rows) == 1)
-        ++*count;
-    else
+    if (PQntuples(rows) == 0) {
         rotation->changed++;
+    } else if (db_text(rows, 0, "fits")[0] == 't') {
+        ++*count;
+    } else {
+        rotation->large++;
+        complain(
+            rotation, id, field,
+            "left as it is: sealed it would make the settings larger than 65536 bytes; shorten "
+            "them (body_template), then run it again");
+    }
     PQclear(rows);
     return true;
 }
@@ -206,7 +215,7 @@ static void print_count(int count, const char *what)
 
 /* What may be refused to who may look: found out in a dry run too. */
 static const struct db_need needs[] = {
-    {sql_secret_replace, 4},
+    {sql_secret_replace, 5},
     {.sql = NULL},
 };
 
@@ -222,8 +231,10 @@ static int rotate(struct rotation *rotation)
            rotation->sealed);
     print_count(rotation->changed, "changed by somebody meanwhile (run it again)");
     print_count(rotation->failed, "can't be opened");
+    print_count(rotation->large, "too large when sealed");
     puts(going ? "" : "; then the database failed");
-    return going && rotation->failed == 0 && rotation->changed == 0 ? COMMAND_DONE : COMMAND_FAILED;
+    return going && rotation->failed + rotation->changed + rotation->large == 0 ? COMMAND_DONE
+                                                                                : COMMAND_FAILED;
 }
 
 static int run_rotate(const struct arguments *arguments)
