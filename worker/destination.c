@@ -266,10 +266,18 @@ static bool judge_fallback(struct judge *judge, const json_t *config, struct des
     return true;
 }
 
-/* Of a reference it can't be told here how long the secret is. */
+static const char short_secret[] = "config.auth: a secret of less than 8 characters is none of "
+                                   "Twilio's, and is not masked in what it answers";
+
+/* Of a reference it can't be told before it is revealed. */
 static bool is_short(const char *text)
 {
     return !secret_is_reference(text) && strlen(text) < REDACT_MIN;
+}
+
+static bool has_short_secret(const struct destination *d)
+{
+    return is_short(d->auth_text) || is_short(d->password_text);
 }
 
 static void warn(struct destination *d)
@@ -279,10 +287,8 @@ static void warn(struct destination *d)
     buf_init(&out, sizeof d->warning + 1);
     if (d->from != NULL && e164_alphanumeric(d->from))
         buf_add_string(&out, "; config.from: Twilio sends no MMS from an alphanumeric sender ID");
-    if (is_short(d->auth_text) || is_short(d->password_text))
-        buf_add_string(&out,
-                       "; config.auth: a secret of less than 8 characters is none of Twilio's, "
-                       "and is not masked in what it answers");
+    if (has_short_secret(d))
+        buf_printf(&out, "; %s", short_secret);
     options_warn(&d->options, &out);
     if (out.length > 0)
         snprintf(d->warning, sizeof d->warning, "%s", out.data + strlen("; "));
@@ -340,6 +346,18 @@ static char *reveal(const struct secrets *secrets, const char *text, const char 
     return secret;
 }
 
+/* What `warn` could not see. */
+static void warn_of_revealed(struct destination *d)
+{
+    size_t length = strlen(d->warning);
+
+    if (has_short_secret(d) ||
+        (strlen(d->auth_token) >= REDACT_MIN && strlen(d->password) >= REDACT_MIN))
+        return;
+    snprintf(d->warning + length, sizeof d->warning - length, "%s%s", length > 0 ? "; " : "",
+             short_secret);
+}
+
 bool destination_reveal(struct destination *d, const struct secrets *secrets, char *why,
                         size_t why_size)
 {
@@ -355,6 +373,7 @@ bool destination_reveal(struct destination *d, const struct secrets *secrets, ch
     }
     d->auth_token = token;
     d->password = password;
+    warn_of_revealed(d);
     return true;
 }
 

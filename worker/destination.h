@@ -36,9 +36,9 @@ bool destination_parse(const char *type, const char *config, struct destination 
                        char *why, size_t why_size);
 
 /*
- * Gets the secrets from where the config says they are. False if one can't be had: `why` then has
- * one line that names the field, and neither auth_token nor password is set. Another machine may
- * have another answer, and another moment too.
+ * Gets the secrets from where the config says they are; `warning` may grow by what they are. False
+ * if one can't be had: `why` then has one line that names the field, and neither auth_token nor
+ * password is set. Another machine may have another answer, and another moment too.
  */
 bool destination_reveal(struct destination *destination, const struct secrets *secrets, char *why,
                         size_t why_size);

@@ -68,18 +68,24 @@ bool prepare_has_opt_outs(const PGresult *rows, int row)
 }
 
 /*
- * What is allowed and hardly meant is told once for each change of a row, not for each event. Rows
- * that share a place here are told of again, now and then.
+ * What is allowed and hardly meant is told once for each change of a row (or of a file with its
+ * secret), not for each event. Rows that share a place here are told of again, now and then.
  */
+static uint64_t add_hash(uint64_t hash, const char *text) /* FNV-1a */
+{
+    for (const char *c = text; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * 1099511628211U;
+    return hash;
+}
+
 static void warn(const struct delivery *delivery, const char *warning)
 {
     static int64_t told[1024];
-    uint64_t hash = 14695981039346656037U; /* FNV-1a */
+    uint64_t hash;
 
     if (warning[0] == '\0')
         return;
-    for (const char *c = delivery->destination_id; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * 1099511628211U;
+    hash = add_hash(add_hash(14695981039346656037U, delivery->destination_id), warning);
     hash ^= (uint64_t)delivery->config_of;
     if (told[hash % 1024] == (int64_t)hash)
         return;

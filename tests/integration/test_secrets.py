@@ -105,6 +105,51 @@ def test_each_form_sends_and_a_dump_holds_none(system, vault):
         assert token(name) not in dump and token(name) not in system.workers[0].log_text(), name
 
 
+def test_a_short_secret_is_warned_of_wherever_it_is(system, vault):
+    """Once for each change, by a worker and by the commands, and without the secret; a file may change without its row."""
+    short = {"env": "tok3n-1", "file": "tok3n-2", "sealed": "tok3n-3", "plain": "tok3n-4"}
+    forms = {
+        "env": "env:TWILIO_TOKEN", "file": vault.file("token", short["file"]), "sealed": vault.seal(short["sealed"], "key"),
+        "plain": short["plain"],
+    }  # fmt: skip
+    warning = "config.auth: a secret of less than 8 characters is none of Twilio's, and is not masked in what it answers"
+    env = with_env(TWILIO_TOKEN=short["env"])
+    for number, (name, text) in enumerate(forms.items()):
+        system.sim.set_token(account(number), short[name])
+        row = {"id": name, "config": config(to=f"+1555777000{number}", auth={"account_sid": account(number), "auth_token": text})}
+        done = system.command("destination", "put", "-", stdin=json.dumps(row), under=env, **vault.settings("key"))
+        assert (done.status, done.err) == (0, f"mms-worker destination put: warning: {warning}\n"), name
+        assert f"note                  {warning}\n" in system.command("destination", "test", name, under=env, **vault.settings("key")).out
+    checked = system.command("check", under=env, **vault.settings("key")).out
+    assert all(f"{name}: {warning}" in checked for name in forms) and "tok3n" not in checked
+    worker = system.worker(under=env, **vault.settings("key")).wait_ready()
+
+    def warned():
+        return sorted(line["destination_id"] for line in worker.log_lines("destination") if line["warning"] == warning)
+
+    send(system, *forms, prefix="e1")
+    send(system, *forms, prefix="e2")
+    system.wait_states(accepted=8)
+    assert warned() == sorted(forms)
+    system.query("update mms.destinations set name = 'other' where id = 'sealed'")
+    send(system, "sealed", prefix="e3")
+    system.wait_states(accepted=9)
+    assert warned() == sorted([*forms, "sealed"])
+    # Beside what is said of its row already.
+    system.sim.set_token(account(5), token("late"))
+    auth = {"account_sid": account(5), "auth_token": vault.file("late", token("late"))}
+    system.destination("late", to="+15557770005", max_price=0.5, auth=auth)
+    send(system, "late", prefix="e4")
+    system.wait_states(accepted=10)
+    system.sim.set_token(account(5), "tok3n-5")
+    vault.file("late", "tok3n-5")
+    send(system, "late", prefix="e5")
+    system.wait_states(accepted=11)
+    said = [line["warning"] for line in worker.log_lines("destination") if line["destination_id"] == "late"]
+    assert said[0].startswith("config.max_price") and said[1:] == [f"{said[0]}; {warning}"]
+    assert "tok3n" not in worker.log_text()
+
+
 def test_what_is_not_there_parks_and_flows_once_it_is(system, vault):
     """CONFIG_INVALID with the field and where it should be; nothing is spent; a file counts when it is there."""
     path = f"file:{vault.directory}/late"

@@ -579,11 +579,16 @@ static void reveals_both_or_neither(void **state)
     static const struct {
         const char *token, *secret; /* in the environment; NULL: not set */
         const char *why;            /* NULL: it works */
+        bool warns;                 /* of a short one */
     } cases[] = {
-        {"hush-1", "hush-2", NULL},
-        {NULL, "hush-2", "config.auth.auth_token: env:UNIT_A: not set, expected "},
-        {"hush-1", NULL, "config.auth.api_key_secret: env:UNIT_B: not set, expected "},
-        {"hush 1", "hush-2", "config.auth.auth_token: env:UNIT_A: what is there is not valid"},
+        {"hush-first", "hush-second", NULL, false},
+        {"hush-1", "hush-second", NULL, true},
+        {"hush-first", "hush-2", NULL, true},
+        {"hush-1", "hush-2", NULL, true},
+        {NULL, "hush-2", "config.auth.auth_token: env:UNIT_A: not set, expected ", false},
+        {"hush-1", NULL, "config.auth.api_key_secret: env:UNIT_B: not set, expected ", false},
+        {"hush 1", "hush-2", "config.auth.auth_token: env:UNIT_A: what is there is not valid",
+         false},
     };
     char *base = variant("auth.auth_token", "\"env:UNIT_A\"");
     char *config = mem_printf("%.*s,\"api_key_sid\":\"" SID("SK") "\",\"api_key_secret\":"
@@ -605,6 +610,10 @@ static void reveals_both_or_neither(void **state)
         check_int(why, destination_reveal(&d, NULL, why, sizeof why), cases[i].why == NULL);
         check_contains("why", why, cases[i].why != NULL ? cases[i].why : "");
         check_lacks("why", why, "hush");
+        check_string("warning", d.warning,
+                     cases[i].warns ? "config.auth: a secret of less than 8 characters is none of "
+                                      "Twilio's, and is not masked in what it answers"
+                                    : "");
         check_string(why, d.auth_text, "env:UNIT_A");
         if (cases[i].why == NULL) {
             check_string("token", d.auth_token, cases[i].token);

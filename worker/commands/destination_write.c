@@ -69,10 +69,13 @@ static void warn_of_secrets(struct edit *edit)
     struct destination destination;
     char why[ROW_WHY];
 
-    if (destination_parse(row_type(edit->row), config, &destination, why, sizeof why) &&
-        !destination_reveal(&destination, edit->secrets, why, sizeof why))
-        snprintf(edit->warning + length, sizeof edit->warning - length, "%s%s (here)",
-                 length > 0 ? "; " : "", why);
+    if (destination_parse(row_type(edit->row), config, &destination, why, sizeof why)) {
+        if (destination_reveal(&destination, edit->secrets, why, sizeof why))
+            snprintf(edit->warning, sizeof edit->warning, "%s", destination.warning);
+        else
+            snprintf(edit->warning + length, sizeof edit->warning - length, "%s%s (here)",
+                     length > 0 ? "; " : "", why);
+    }
     destination_release(&destination);
     mem_wipe(config, strlen(config));
     free(config);
