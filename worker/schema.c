@@ -156,7 +156,8 @@ static int step(PGconn *conn)
     return migration != NULL;
 }
 
-/* The roles and their rights. One that can't be made here takes nothing from the schema. */
+/* The roles and their rights. What can't be done here is said, and takes nothing from the schema.
+ */
 static int grant(PGconn *conn)
 {
     PGresult *result;
@@ -169,11 +170,8 @@ static int grant(PGconn *conn)
         complain(conn, result, "roles.sql");
     else
         granted = run(conn, "commit", "commit");
-    if (granted == 0 && !PQgetisnull(result, 0, 0))
-        fprintf(stderr,
-                "mms-worker migrate: there is no role %s, and who migrates may not make roles; if "
-                "you want them, have an administrator run '%s', then migrate again\n",
-                PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
+    for (int row = 0; granted == 0 && row < PQntuples(result); row++)
+        fprintf(stderr, "mms-worker migrate: %s\n", PQgetvalue(result, row, 0));
     PQclear(result);
     return granted;
 }

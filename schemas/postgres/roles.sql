@@ -1,8 +1,9 @@
 -- Who may do what. `mms-worker migrate` runs this behind the migrations, each time: the roles have
 -- exactly these rights in the schema afterwards, none of them to be passed on, and nothing is touched
--- that is as it should be. They can't log in; what logs in is made a member of them. Returns the roles
--- that are missing and could not be made (roles are the server's, and not every owner of a database
--- may make some).
+-- that is as it should be. They can't log in; what logs in is made a member of them. Returns what it
+-- can't do, a line each, with what an administrator can: make roles that are missing (roles are the
+-- server's, and not every owner of a database may make some), take back what a role has from somebody
+-- else than the owner, and what it may as a member of another role.
 --
 -- mms_worker    what `run` and `check` do: no change of a destination, of an event or of what an
 --               attempt was about, and nothing that history is made of is deleted (a status that a
@@ -15,7 +16,9 @@
 do $$
 declare
     absent text;
+    step integer;
     change text;
+    foreign_rights text[] := '{}';
 begin
     foreach absent in array array['mms_worker', 'mms_reader', 'mms_operator'] loop
         continue when to_regrole(absent) is not null;
@@ -27,7 +30,7 @@ begin
         end;
     end loop;
 
-    for change in
+    for step, change in
         with rights(roles, object, privilege, columns) as (values
             ('{mms_worker,mms_reader,mms_operator}'::text[], 'schema mms', 'USAGE', null::text[]),
             ('{mms_worker,mms_reader,mms_operator}', 'table mms.schema_migrations', 'SELECT', null),
@@ -99,35 +102,55 @@ begin
               left join unnest(r.columns) c(name) on true
              where to_regrole(g.role) is not null
         ), acls as (
-            select 'schema mms' as object, n.nspacl as acl, null::name as column_name
+            select 'schema mms' as object, n.nspacl as acl, null::name as column_name,
+                   n.nspowner as owner
               from pg_namespace n
              where n.nspname = 'mms'
              union all
-            select format('table mms.%I', c.relname), c.relacl, null
+            select format('table mms.%I', c.relname), c.relacl, null, c.relowner
               from pg_class c
              where c.relnamespace = 'mms'::regnamespace and c.relkind in ('r', 'v', 'S')
              union all
-            select format('function %s', p.oid::regprocedure), p.proacl, null
+            select format('function %s', p.oid::regprocedure), p.proacl, null, p.proowner
               from pg_proc p
              where p.pronamespace = 'mms'::regnamespace
              union all
-            select format('table mms.%I', c.relname), a.attacl, a.attname
+            select format('table mms.%I', c.relname), a.attacl, a.attname, c.relowner
               from pg_class c
               join pg_attribute a on a.attrelid = c.oid
              where c.relnamespace = 'mms'::regnamespace and a.attacl is not null
-        ), had as (
+        ), granted as (
             select r.rolname::text as role, a.object, x.privilege_type as privilege,
-                   a.column_name::text as column_name, x.is_grantable
+                   a.column_name::text as column_name, x.is_grantable, x.grantor,
+                   -- What these roles passed on goes with their right to do so.
+                   x.grantor <> a.owner
+                     and pg_get_userbyid(x.grantor) not in ('mms_worker', 'mms_reader', 'mms_operator')
+                       as is_foreign
               from acls a
              cross join lateral aclexplode(a.acl) x
               join pg_roles r on r.oid = x.grantee
              where r.rolname in ('mms_worker', 'mms_reader', 'mms_operator')
+        ), had as (
+            select g.role, g.object, g.privilege, g.column_name, g.is_grantable
+              from granted g
+             where not g.is_foreign
+        ), foreign_surplus as (
+            select g.role, g.object, g.grantor,
+                   string_agg(g.privilege
+                                || coalesce(' (' || quote_ident(g.column_name) || ')', ''), ', ') as rights
+              from granted g
+             where g.is_foreign
+               and (g.role, g.object, g.privilege, g.is_grantable, coalesce(g.column_name, ''))
+                   not in (select w.role, w.object, w.privilege, w.grantable,
+                                  coalesce(w.column_name, '')
+                             from wanted w)
+             group by 1, 2, 3
         ), different as (
             select role, object from (select * from wanted except select * from had) missing
              union
             select role, object from (select * from had except select * from wanted) surplus
         )
-        select s.command
+        select s.step, s.command
           from (select 1 as step, format('revoke all on %s from %I cascade', d.object, d.role) as command
                   from different d
                  union all
@@ -136,15 +159,40 @@ begin
                                  w.object, w.role)
                   from wanted w
                   join different d using (role, object)
-                 group by w.role, w.object, w.privilege) s
-         order by s.step
+                 group by w.role, w.object, w.privilege
+                 union all
+                select 3, format('%s has %s on %s from %s, which the owner can''t take back: have an '
+                                 'administrator run ''set role %s; revoke %s on %s from %I; reset role;''',
+                                 f.role, f.rights, f.object, f.grantor::regrole, f.grantor::regrole,
+                                 f.rights, f.object, f.role)
+                  from foreign_surplus f) s
+         order by s.step, s.command
     loop
-        execute change;
+        if step = 3 then
+            foreign_rights := foreign_rights || change;
+        else
+            execute change;
+        end if;
     end loop;
+    perform set_config('mms.foreign_rights', foreign_rights::text, true);
 end
 $$;
 
-select string_agg(m.role, ', ' order by m.place) as missing,
-       string_agg(format('create role %I nologin;', m.role), ' ' order by m.place) as remedy
-  from unnest(array['mms_worker', 'mms_reader', 'mms_operator']) with ordinality m(role, place)
- where to_regrole(m.role) is null;
+with m as (
+    select role, place, to_regrole(role)::oid as id
+      from unnest(array['mms_worker', 'mms_reader', 'mms_operator']) with ordinality m(role, place)
+)
+select format('there is no role %s, and who migrates may not make roles; if you want them, have an '
+              'administrator run ''%s'', then migrate again',
+              string_agg(m.role, ', ' order by m.place),
+              string_agg(format('create role %I nologin;', m.role), ' ' order by m.place)) as warning
+  from m
+ where m.id is null
+having count(*) > 0
+ union all
+select format('%s is a member of %s and may what that may: have an administrator run '
+              '''revoke %s from %s;''', m.role, a.roleid::regrole, a.roleid::regrole, m.role)
+  from m
+  join pg_auth_members a on a.member = m.id
+ union all
+select unnest(current_setting('mms.foreign_rights')::text[])

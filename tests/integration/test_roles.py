@@ -288,6 +288,44 @@ def test_a_dry_run_needs_the_rights_of_the_real_one(system, tmp_path):
         assert "permission denied" not in dry.err and "read-only" not in dry.err and (dry.status == 0 or "--event" in words), dry.err
 
 
+@pytest.mark.timeout(60)
+def test_migrate_names_what_it_cannot_take_back(tmp_path):
+    """Rights from somebody else than the owner, and those of a membership: a line each, whose remedy mends it; then silence."""
+    with Postgres(BUILD / "test" / "roles" / "postgres") as server:
+        server.psql("postgres", "create role plain login createrole")
+        server.psql("postgres", "create database plain owner plain")
+
+        def migrated():
+            (out, err), status = (process := migrate(server.url("plain", "plain"))).communicate(timeout=30), process.returncode
+            assert status == 0 and "schema is at version" in out
+            return [line.removeprefix("mms-worker migrate: ") for line in err.splitlines()]
+
+        def acls():
+            return server.psql("plain", "select relname, relacl from pg_class where relnamespace = 'mms'::regnamespace order by 1")
+
+        assert migrated() == []
+        server.psql("plain", 'create role "An Uncle"; grant usage on schema mms to "An Uncle";'
+                    ' grant select, delete on mms.deliveries to "An Uncle" with grant option;'
+                    ' grant select (config) on mms.destinations to "An Uncle" with grant option')  # fmt: skip
+        server.psql("plain", 'set role "An Uncle"; grant select, delete on mms.deliveries to mms_reader;'
+                    " grant select (config) on mms.destinations to mms_reader")  # fmt: skip
+        server.psql("plain", "grant mms_worker to mms_reader; grant pg_monitor to mms_operator")
+        before, said = acls(), migrated()
+        remedies = [line.split("'")[-2] for line in said]
+        assert sorted(line.split(": ")[0] for line in said) == [
+            "mms_operator is a member of pg_monitor and may what that may",
+            "mms_reader has DELETE on table mms.deliveries from \"An Uncle\", which the owner can't take back",
+            "mms_reader has SELECT (config) on table mms.destinations from \"An Uncle\", which the owner can't take back",
+            "mms_reader is a member of mms_worker and may what that may",
+        ]
+        assert (acls(), migrated()) == (before, said)
+        for remedy in remedies:
+            server.psql("plain", remedy)
+        assert migrated() == []
+        reads = "select has_column_privilege('mms_reader', 'mms.destinations', 'config', 'select'),"
+        assert server.psql("plain", reads + " has_table_privilege('mms_reader', 'mms.deliveries', 'select')") == "f|t\n"
+
+
 def migrate(url):
     return subprocess.Popen([BIN / "mms-worker", "migrate"], env=clean_env(MMS_DATABASE_URL=url), stdout=-1, stderr=-1, text=True)
 
