@@ -67,17 +67,18 @@ bool prepare_has_opt_outs(const PGresult *rows, int row)
     return pg_int4(rows, row, C_HAS_OPT_OUTS) != 0;
 }
 
-/*
- * What is allowed and hardly meant is told once for each change of a row (or of a file with its
- * secret), not for each event. Rows that share a place here are told of again, now and then.
- */
-static uint64_t add_hash(uint64_t hash, const char *text) /* FNV-1a */
+/* FNV-1a */
+static uint64_t add_hash(uint64_t hash, const char *text)
 {
     for (const char *c = text; *c != '\0'; c++)
         hash = (hash ^ (unsigned char)*c) * 1099511628211U;
     return hash;
 }
 
+/*
+ * What is allowed and hardly meant is told once for each change of a row (or of a file with its
+ * secret), not for each event. Rows that share a place here are told of again, now and then.
+ */
 static void warn(const struct delivery *delivery, const char *warning)
 {
     static int64_t told[1024];

@@ -132,13 +132,13 @@ def test_a_refusal_names_the_role_that_would_do(system):
         role = LOGINS[login_of(name.split()[0])][1]
         done = system.command(*name.split(), *CALLS[name], stdin=STDIN, database_url=url)
         assert done.status == 1
-        assert done.err == f"mms-worker {name}: PostgreSQL: permission denied for schema mms; this needs a member of {role}\n"
-        assert f"has to be a member of {role}." in mms_worker(*name.split(), "--help").stdout
+        assert done.err == f"mms-worker {name}: PostgreSQL: permission denied for schema mms; this needs the rights of {role}\n"
+        assert f"needs the rights of {role}." in mms_worker(*name.split(), "--help").stdout
     done = system.command("destination", "put", "-", stdin=STDIN, login="analyst")
-    assert "permission denied for table " in done.err and done.err.endswith("; this needs a member of mms_operator\n")
+    assert "permission denied for table " in done.err and done.err.endswith("; this needs the rights of mms_operator\n")
     done = system.migrate(check=False, database_url=url)
     assert done.returncode == 1 and done.stderr.endswith("; this needs the owner of the database\n") and done.stderr.count("\n") == 1
-    assert "this needs a member of mms_worker" in system.command("check", database_url=url).out
+    assert "this needs the rights of mms_worker" in system.command("check", database_url=url).out
     worker = system.worker(database_url=url)
     until(lambda: "has to be a member of mms_worker" in worker.get("/readyz")[1], 10, "the worker to say so")
 

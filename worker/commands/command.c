@@ -200,7 +200,7 @@ void command_help(const struct command *command)
                command->needs == COMMAND_NEEDS_ALL ? "MMS_KAFKA_BOOTSTRAP_SERVERS, " : "");
     }
     if (command->role != NULL)
-        printf("%sWhoever logs in to the database has to be a member of %s.\n",
+        printf("%sWhoever logs in to the database needs the rights of %s.\n",
                command->needs == COMMAND_NEEDS_NOTHING ? "\n" : "", command->role);
 }
 

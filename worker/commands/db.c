@@ -35,7 +35,7 @@ static void say(struct db *db, const char *text)
 
     pg_reason(text, line, sizeof line);
     if (strcmp(db->sqlstate, INSUFFICIENT_PRIVILEGE) == 0)
-        snprintf(line + strlen(line), sizeof line - strlen(line), "; this needs a member of %s",
+        snprintf(line + strlen(line), sizeof line - strlen(line), "; this needs the rights of %s",
                  db->command->role);
     if (db->arguments != NULL)
         command_failed(db->arguments, "PostgreSQL: %s", line);
