@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import socket
 import subprocess
@@ -84,9 +85,9 @@ class Worker(Process):
         """Its name in leased_by and in the evidence."""
         return f"{socket.gethostname()}-{self.pid}"
 
-    @property
+    @functools.cached_property
     def port(self):
-        """Where its /metrics, /healthz and /readyz are."""
+        """Where its /metrics, /healthz and /readyz are. Read once: a log may grow to a gigabyte."""
         until(lambda: self.log_lines("listening") or not self.alive, 10, "the worker's port")
         lines = self.log_lines("listening")
         assert lines, f"the worker ended with {self.returncode}: {self.log_text()[-1000:]}"

@@ -19,6 +19,7 @@ QUANTITIES = [
     Quantity("worker_threads", "", share=0.0, least=0.5),
     Quantity("postgres_connections", "", share=0.0, least=0.5),
     Quantity("yardstick_us", "us", share=math.inf, least=0),
+    Quantity("sample_ms", "ms", share=math.inf, least=0),
     Quantity("worker_cpu_us_per_send", "us", share=0.15, least=10),
     Quantity("claims_per_send", "", share=0.15, least=0.05),
     Quantity("polls_per_send", "", share=0.15, least=0.05),
@@ -33,6 +34,7 @@ QUANTITIES = [
     Quantity("latency_p99_ms", "ms", share=0.25, least=30),
 ]
 
+# Cheap, however much has been sent: a count by three states at once would read all of the table, and be a load that grows.
 # Table, indexes and all. The queue's own indexes hold what is not done yet: they must not grow with the past.
 _SIZES = """
     select pg_total_relation_size('mms.pacing') / 1048576.0 as pacing_mib,
@@ -41,7 +43,9 @@ _SIZES = """
            pg_total_relation_size('mms.deliveries') as deliveries, pg_total_relation_size('mms.attempts') as attempts,
            (select 100.0 * sum(n_dead_tup) / greatest(sum(n_live_tup + n_dead_tup), 1)
               from pg_stat_user_tables where schemaname = 'mms') as dead_rows_percent,
-           (select count(*) from mms.deliveries where state in ('pending', 'sending', 'unknown')) as unfinished,
+           (select count(*) from mms.deliveries where state = 'pending')
+             + (select count(*) from mms.deliveries where state = 'sending')
+             + (select count(*) from mms.deliveries where state = 'unknown') as unfinished,
            (select count(*) from pg_stat_activity
              where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend')
                as postgres_connections"""
@@ -90,6 +94,7 @@ class Watch:
             used[name] = used[name] and used[name] * self._yardstick_us / yardstick_us
         # Rows by the producer's and the simulator's count: counting them in PostgreSQL would be a load of its own.
         values = {
+            "sample_ms": ms(time.monotonic() - self._begun - at),
             "worker_rss_mib": max(_status(pid, "VmRSS:") for pid in pids) / 1024,
             "worker_descriptors": max(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids),
             "worker_threads": max(_status(pid, "Threads:") for pid in pids),
