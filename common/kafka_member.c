@@ -55,7 +55,8 @@ static void tell(struct kafka_member *member)
 static void set_condition(struct kafka_member *member, enum kafka_condition condition,
                           const char *trouble)
 {
-    if (member->condition == condition && member->trouble == trouble)
+    if (member->condition == KAFKA_REFUSED ||
+        (member->condition == condition && member->trouble == trouble))
         return;
     member->condition = condition;
     member->trouble = trouble;

@@ -344,6 +344,9 @@ static void a_fatal_error_is_for_good(void **state)
     assert_int_equal(f->told.count, 1);
     assert_int_equal(f->told.condition, KAFKA_REFUSED);
     assert_string_equal(f->told.reason, "fenced");
+    statistics(f, "UP", "up", "steady", "");
+    statistics(f, "DOWN", "up", "steady", "");
+    assert_int_equal(f->told.count, 1);
 }
 
 static void what_was_said_is_forgotten_by_a_settled_member(void **state)

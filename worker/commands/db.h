@@ -9,8 +9,8 @@
 /*
  * PostgreSQL for the subcommands: one statement after the other, each call waits. Whatever goes
  * wrong is one line on stderr, said here (for want of a right it names the command's role); who
- * gets NULL or false ends with COMMAND_FAILED. No
- * state of the session is relied upon, so a transaction-pooling PgBouncer may stand in between.
+ * gets NULL or false ends with COMMAND_FAILED. No state of the session is relied upon, so a
+ * transaction-pooling PgBouncer may stand in between.
  */
 struct db;
 
